@@ -1,0 +1,116 @@
+/*
+ * What the agent shares with the recorder and the replayer: addresses, its data, and the entries of its buffer.
+ *
+ * The AGENT is freestanding code at a fixed address in every recorded process, and the same code in every replayed
+ * one. System call sites that are reached often jump to it. At recording it makes the call, if that cannot block and
+ * needs none of the recorder's care, and appends the call's result and outputs to the buffer; all other calls it hands
+ * on to a traced `syscall`. At replay the same code takes results and outputs from the buffer, and hands on to the
+ * traced `syscall` when the buffer is used up.
+ *
+ * One task of an address space executes at a time, and it is never stopped for good inside the agent, so that one
+ * stack, one set of data and one buffer serve all of them: the recorder empties the buffer at each stop.
+ */
+#ifndef RELIVE_AGENT_ABI_H
+#define RELIVE_AGENT_ABI_H
+
+/* As tracee/layout.h has it; plain numbers, since assembly reads them too. */
+#define AGENT_CODE        0x72010000
+#define AGENT_CODE_BYTES  0x10000
+#define AGENT_TRAMPS      0x72018000   /* in the second half of the code: trampolines of sites within 2 GB */
+#define AGENT_DATA        0x72020000
+#define AGENT_STACK_TOP   0x72028000   /* grows down towards the descriptor table */
+#define AGENT_BUF         0x72028000
+#define AGENT_BUF_BYTES   0x40000
+
+/* The image's first words, at AGENT_CODE. */
+#define AGENT_HDR_ENTRY     (AGENT_CODE + 8)    /* u64: where trampolines call */
+#define AGENT_HDR_FAST_EXIT (AGENT_CODE + 16)   /* u64: of a `ret` to the trampoline, all registers but rsp restored */
+#define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to the traced call, all registers restored */
+#define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall; ret`: the one address that the filter lets through */
+
+/* struct agent_ctl's members that assembly uses. */
+#define AGENT_SAVED_RSP    (AGENT_DATA + 0)
+#define AGENT_SLOW_TARGET  (AGENT_DATA + 8)
+
+/*
+ * A trampoline: at +0 the traced call, at +AGENT_TRAMP_ENTER where the patched site jumps, at +AGENT_TRAMP_BACK where
+ * the agent returns to.
+ *
+ *	+0   syscall
+ *	+2   jmp done
+ *	+4   mov %rsp, AGENT_SAVED_RSP; mov $AGENT_STACK_TOP, %esp; call *AGENT_HDR_ENTRY
+ *	+24  mov AGENT_SAVED_RSP, %rsp
+ *	+32  done: movabs $(address after the site's syscall), %rcx
+ *	+42  the displaced instructions
+ *	     jmp to the first that was not displaced
+ */
+#define AGENT_TRAMP_ENTER  4
+#define AGENT_TRAMP_BACK   24
+#define AGENT_TRAMP_DONE   32
+#define AGENT_TRAMP_MOVED  42
+#define AGENT_TRAMP_TAIL   84           /* struct agent_tramp_tail */
+#define AGENT_TRAMP_BYTES  128          /* and its address is a multiple of that */
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+
+#define AGENT_PATCH_MAX 32
+#define AGENT_MOVED_MAX 4
+
+/* At the end of a trampoline, for debuggers. Offsets of displaced instructions: from the site, from the trampoline. */
+struct agent_tramp_tail {
+	uint8_t len;                            /* bytes replaced at the site */
+	uint8_t n_moved;
+	uint8_t moved_from[AGENT_MOVED_MAX];
+	uint8_t moved_to[AGENT_MOVED_MAX];
+	uint8_t original[AGENT_PATCH_MAX];      /* what stood at the site */
+};
+
+#define AGENT_FDS 4096
+#define AGENT_INO_BITS 8192u
+
+static inline unsigned agent_ino_bit(uint64_t ino)
+{
+	return (unsigned)((ino * 0x9e3779b97f4a7c15ull) >> 32) % AGENT_INO_BITS;
+}
+
+/* What is known of a descriptor; 0: nothing. */
+enum agent_fd {
+	AGENT_FD_READ = 1,     /* a file or device whose reads do not wait for anybody */
+	AGENT_FD_WRITE = 2,    /* one whose writes nobody else must know of: it is not mapped, nor our own output */
+	AGENT_FD_DIR = 4,
+	AGENT_FD_STREAM = 8,   /* a pipe or socket: to be tried without waiting */
+	AGENT_FD_SLOW = 0x80,  /* always the traced path */
+};
+
+/* At AGENT_DATA. */
+struct agent_ctl {
+	uint64_t saved_rsp;    /* the program's, while the agent runs */
+	uint64_t slow_target;
+	uint64_t pos;          /* bytes of the buffer used: written at recording, read at replay */
+	uint64_t end;          /* replay: bytes in the buffer */
+	uint32_t recording;    /* 0: replay */
+	uint32_t yield;        /* somebody else wants to run: stop at the next call */
+	uint32_t off;          /* stop at every call */
+	uint32_t fds_off;      /* fd_class may not be used: tasks with different descriptors share this memory */
+	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */
+	uint8_t reserved[4096 - 56];
+	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
+	uint8_t fd_class[AGENT_FDS];
+};
+
+/*
+ * An entry of the buffer, followed by its outputs, one after the other, each as many bytes as the call with these
+ * arguments and this result writes; padded with zeros to a multiple of 8.
+ */
+struct agent_entry {
+	uint32_t head;         /* number | length of the whole entry / 8 << 10 | hash of the arguments << 24 */
+	int32_t result;        /* AGENT_WIDE: the next 8 bytes are the result */
+};
+#define AGENT_WIDE INT32_MIN
+#define AGENT_NR_END 1024u
+#define AGENT_ENTRY_NR(head) ((head) & 1023)
+#define AGENT_ENTRY_BYTES(head) (((head) >> 10 & 0x3fff) * 8)
+
+#endif
+#endif

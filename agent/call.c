@@ -1,0 +1,381 @@
+/*
+ * Recording: which calls the agent makes itself. Each function returns AGENT_DONE with the call's entry in the buffer,
+ * or AGENT_TRACED: then the program has seen no effect yet, and the recorder will see the program's own call.
+ */
+#include <asm/stat.h>
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <linux/stat.h>
+#include "agent/call.h"
+
+#define MSG_DONTWAIT_ 0x40
+#define MSG_FLAGS_KNOWN 0x4042ull   /* MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK */
+#define SMALL_WRITE 4096ull         /* a pipe takes that much whole or not at all: PIPE_BUF */
+#define POLL_MAX 64
+
+static long raw(const struct agent_frame *f)
+{
+	return agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)f->r10, (long)f->r8, (long)f->r9, (long)f->rax);
+}
+
+/* Make a call that cannot block, and of which nobody needs to know but its outputs. */
+static int make(struct agent_ctl *ctl, struct agent_frame *f, uint64_t out_bytes)
+{
+	if (!agent_has_room(ctl, out_bytes))
+		return AGENT_TRACED;
+	return agent_commit(ctl, f, raw(f));
+}
+
+/* ---- descriptors ---- */
+
+/* Files that claim to be empty may be a kernel's way to hand out data that it waits for. */
+static uint8_t class_of(const struct agent_ctl *ctl, const struct stat *st)
+{
+	unsigned bit;
+
+	if (st->st_dev == ctl->proc_dev)
+		return 0;
+	if (S_ISDIR(st->st_mode))
+		return AGENT_FD_DIR;
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	bit = agent_ino_bit(st->st_ino);
+	return (uint8_t)((st->st_size > 0 ? AGENT_FD_READ : 0) |
+			 (ctl->inos[bit / 8] >> bit % 8 & 1 ? 0 : AGENT_FD_WRITE));
+}
+
+static uint8_t fd_class(struct agent_ctl *ctl, uint64_t fd)
+{
+	struct stat st;
+
+	if (fd >= AGENT_FDS || ctl->fds_off)
+		return 0;
+	if (!ctl->fd_class[fd] && agent_syscall((long)fd, (long)&st, 0, 0, 0, 0, __NR_fstat) == 0)
+		ctl->fd_class[fd] = class_of(ctl, &st);
+	return ctl->fd_class[fd];
+}
+
+static bool is(struct agent_ctl *ctl, uint64_t fd, uint8_t classes)
+{
+	return fd_class(ctl, fd) & classes;
+}
+
+static void forget(struct agent_ctl *ctl, uint64_t fd)
+{
+	if (fd < AGENT_FDS)
+		ctl->fd_class[fd] = 0;
+}
+
+static int make_if(struct agent_ctl *ctl, struct agent_frame *f, uint8_t classes, uint64_t out_bytes)
+{
+	return is(ctl, f->rdi, classes) ? make(ctl, f, out_bytes) : AGENT_TRACED;
+}
+
+/* A call with its result from elsewhere. */
+static int made(struct agent_ctl *ctl, struct agent_frame *f, long result)
+{
+	return agent_commit(ctl, f, result);
+}
+
+struct iovec {
+	uint64_t base, len;
+};
+
+/* As one buffer of a pipe or socket, without waiting. */
+static int stream_read(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	struct iovec v = { f->rsi, f->rdx };
+	long n;
+
+	if (!agent_has_room(ctl, v.len))
+		return AGENT_TRACED;
+	n = agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_preadv2);
+	if (n == -EOPNOTSUPP)
+		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
+	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+}
+
+static int stream_write(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	struct iovec v = { f->rsi, f->rdx };
+	long n;
+
+	if (v.len > SMALL_WRITE || !agent_has_room(ctl, 0))
+		return AGENT_TRACED;
+	n = agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_pwritev2);
+	if (n == -EOPNOTSUPP)
+		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
+	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+}
+
+static int do_read(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	uint8_t class = fd_class(ctl, f->rdi);
+
+	if (class & AGENT_FD_READ)
+		return make(ctl, f, f->rdx);
+	return class & AGENT_FD_STREAM && f->rax == __NR_read && f->rdx ? stream_read(ctl, f) : AGENT_TRACED;
+}
+
+static int do_write(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	uint8_t class = fd_class(ctl, f->rdi);
+
+	if (class & AGENT_FD_WRITE)
+		return make(ctl, f, 0);
+	return class & AGENT_FD_STREAM && f->rax == __NR_write && f->rdx ? stream_write(ctl, f) : AGENT_TRACED;
+}
+
+/* Copies within the kernel, between files. */
+static int do_copy(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	bool range = f->rax == __NR_copy_file_range;
+	uint64_t from = range ? f->rdi : f->rsi, to = range ? f->rdx : f->rdi;
+
+	return is(ctl, from, AGENT_FD_READ) && is(ctl, to, AGENT_FD_WRITE) ? make(ctl, f, 16) : AGENT_TRACED;
+}
+
+/* recv and send without addresses, on a socket, without waiting. */
+static int do_transfer(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	bool in = f->rax == __NR_recvfrom;
+	long n;
+
+	if (!is(ctl, f->rdi, AGENT_FD_STREAM) || f->r8 || f->r10 & ~MSG_FLAGS_KNOWN || (!in && f->rdx > SMALL_WRITE) ||
+	    !agent_has_room(ctl, in ? f->rdx : 0))
+		return AGENT_TRACED;
+	n = agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)(f->r10 | MSG_DONTWAIT_), 0, 0, (long)f->rax);
+	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+}
+
+/* Opening a FIFO or a device may wait for somebody. */
+static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	bool at = f->rax == __NR_openat;
+	uint64_t path = at ? f->rsi : f->rdi, flags = at ? f->rdx : f->rsi;
+	struct stat st;
+	long n;
+
+	if (flags & O_TRUNC || !agent_has_room(ctl, 0))
+		return AGENT_TRACED;
+	n = agent_syscall(at ? (long)f->rdi : AT_FDCWD, (long)path, (long)&st,
+			  flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0, 0, 0, __NR_newfstatat);
+	if (n && n != -ENOENT && n != -ENOTDIR && n != -EACCES)
+		return AGENT_TRACED;
+	if (!n && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return AGENT_TRACED;
+	n = raw(f);
+	if (n >= 0 && n < AGENT_FDS && !ctl->fds_off)
+		ctl->fd_class[n] = 0;
+	return made(ctl, f, n);
+}
+
+static int do_close(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	if (!is(ctl, f->rdi, AGENT_FD_READ | AGENT_FD_WRITE | AGENT_FD_DIR) || !agent_has_room(ctl, 0))
+		return AGENT_TRACED;
+	forget(ctl, f->rdi);
+	return make(ctl, f, 0);
+}
+
+static int do_fcntl(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	switch (f->rsi) {
+	case F_GETFD:
+	case F_SETFD:
+	case F_GETFL:
+	case F_SETLK:
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return make(ctl, f, 0);   /* whoever closed the new descriptor has seen to its being forgotten */
+	case F_GETLK:
+		return make(ctl, f, 32);
+	}
+	return AGENT_TRACED;
+}
+
+static int do_ioctl(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	int bytes = agent_ioctl_bytes(f->rsi);
+
+	if (f->rsi == FICLONE)
+		return make_if(ctl, f, AGENT_FD_WRITE, 0);
+	return bytes < 0 ? AGENT_TRACED : make(ctl, f, (uint64_t)bytes);
+}
+
+/* ---- waiting, if there is nothing to wait for ---- */
+
+static int do_poll(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	uint64_t fds[POLL_MAX];
+	long n = (long)f->rsi;
+
+	/* On a copy: revents of a poll that has to wait are no output yet. */
+	if (f->rsi > POLL_MAX || !f->rsi || !agent_has_room(ctl, f->rsi * 8))
+		return AGENT_TRACED;
+	for (long i = 0; i < n; i++)
+		fds[i] = ((const uint64_t *)f->rdi)[i];
+	n = agent_syscall((long)fds, n, 0, 0, 0, 0, __NR_poll);
+	if (n < 0 || (!n && f->rdx))
+		return AGENT_TRACED;
+	for (uint64_t i = 0; i < f->rsi; i++)
+		((uint64_t *)f->rdi)[i] = fds[i];
+	return made(ctl, f, n);
+}
+
+static int do_epoll(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	long n;
+
+	if ((f->rax == __NR_epoll_pwait && f->r8) || f->rdx > 1024 || !agent_has_room(ctl, f->rdx * 12))
+		return AGENT_TRACED;
+	n = agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, 0, 0, 0, __NR_epoll_wait);
+	if (n < 0 || (!n && (int)f->r10))
+		return AGENT_TRACED;
+	return made(ctl, f, n);
+}
+
+struct timespec64 {
+	int64_t sec, nsec;
+};
+
+static int do_futex(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	static const struct timespec64 none = { 0, 0 };
+	long n;
+
+	if (!agent_has_room(ctl, 0))
+		return AGENT_TRACED;
+	switch ((int)f->rsi & FUTEX_CMD_MASK) {
+	case FUTEX_WAKE:
+	case FUTEX_WAKE_BITSET:
+		return make(ctl, f, 0);
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+		n = agent_syscall((long)f->rdi, ((long)f->rsi & FUTEX_PRIVATE_FLAG) | FUTEX_WAIT, (long)f->rdx, (long)&none, 0, 0,
+				  __NR_futex);
+		return n == -EAGAIN ? made(ctl, f, n) : AGENT_TRACED;
+	}
+	return AGENT_TRACED;
+}
+
+static int do_times(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	return make(ctl, f, 32);
+}
+
+int agent_call(struct agent_frame *f)
+{
+	struct agent_ctl *ctl = agent_ctl();
+
+	ctl->slow_target = f->ret - AGENT_TRAMP_BACK;
+	if (!ctl->recording)
+		return agent_replay(ctl, f);
+	if (ctl->yield || ctl->off)
+		return AGENT_TRACED;
+	switch (f->rax) {
+	case __NR_getpid:
+	case __NR_gettid:
+	case __NR_getppid:
+	case __NR_getuid:
+	case __NR_geteuid:
+	case __NR_getgid:
+	case __NR_getegid:
+	case __NR_getpgrp:
+	case __NR_getpgid:
+	case __NR_getsid:
+		return make(ctl, f, 0);
+	case __NR_clock_gettime:
+	case __NR_clock_getres:
+	case __NR_gettimeofday:
+	case __NR_time:
+	case __NR_getcpu:
+	case __NR_times:
+	case __NR_getrlimit:
+		return do_times(ctl, f);
+	case __NR_prlimit64:
+		return f->rdx ? AGENT_TRACED : make(ctl, f, 16);
+	case __NR_read:
+	case __NR_pread64:
+		return do_read(ctl, f);
+	case __NR_write:
+	case __NR_pwrite64:
+		return do_write(ctl, f);
+	case __NR_writev:
+		return make_if(ctl, f, AGENT_FD_WRITE, 0);
+	case __NR_copy_file_range:
+	case __NR_sendfile:
+		return do_copy(ctl, f);
+	case __NR_recvfrom:
+	case __NR_sendto:
+		return do_transfer(ctl, f);
+	case __NR_getdents64:
+		return make_if(ctl, f, AGENT_FD_DIR, f->rdx);
+	case __NR_lseek:
+		return make_if(ctl, f, AGENT_FD_DIR | AGENT_FD_READ | AGENT_FD_WRITE, 0);
+	case __NR_fsync:
+	case __NR_fdatasync:
+	case __NR_fadvise64:
+	case __NR_fchmod:
+	case __NR_fchown:
+		return make_if(ctl, f, AGENT_FD_DIR | AGENT_FD_READ | AGENT_FD_WRITE, 0);
+	case __NR_open:
+	case __NR_openat:
+		return do_open(ctl, f);
+	case __NR_close:
+		return do_close(ctl, f);
+	case __NR_fcntl:
+		return do_fcntl(ctl, f);
+	case __NR_ioctl:
+		return do_ioctl(ctl, f);
+	case __NR_stat:
+	case __NR_fstat:
+	case __NR_lstat:
+	case __NR_newfstatat:
+	case __NR_getrusage:
+	case __NR_statfs:
+	case __NR_fstatfs:
+	case __NR_sysinfo:
+		return make(ctl, f, 144);
+	case __NR_statx:
+		return make(ctl, f, 256);
+	case __NR_uname:
+		return make(ctl, f, 390);
+	case __NR_access:
+	case __NR_faccessat:
+	case __NR_faccessat2:
+	case __NR_mkdir:
+	case __NR_mkdirat:
+	case __NR_unlink:
+	case __NR_unlinkat:
+	case __NR_utimensat:
+	case __NR_fchmodat:
+	case __NR_fchownat:
+	case __NR_epoll_ctl:
+		return make(ctl, f, 0);
+	case __NR_readlink:
+	case __NR_listxattr:
+	case __NR_llistxattr:
+	case __NR_flistxattr:
+		return make(ctl, f, f->rdx);
+	case __NR_readlinkat:
+	case __NR_getxattr:
+	case __NR_lgetxattr:
+	case __NR_fgetxattr:
+		return make(ctl, f, f->r10);
+	case __NR_getcwd:
+	case __NR_getrandom:
+		return make(ctl, f, f->rsi);
+	case __NR_poll:
+		return do_poll(ctl, f);
+	case __NR_epoll_wait:
+	case __NR_epoll_pwait:
+		return do_epoll(ctl, f);
+	case __NR_futex:
+		return do_futex(ctl, f);
+	}
+	return AGENT_TRACED;
+}

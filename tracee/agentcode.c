@@ -1,0 +1,125 @@
+#include "tracee/agentcode.h"
+
+#include <string.h>
+#include "tracee/layout.h"
+#include "tracee/remote.h"
+
+#define JMP_BYTES 5
+#define JMP_OPCODE 0xe9
+#define SYSCALL_BYTES 2
+
+/* syscall; jmp done; mov %rsp, AGENT_SAVED_RSP; mov $AGENT_STACK_TOP, %esp */
+static const uint8_t head[] = {
+	0x0f, 0x05, 0xeb, AGENT_TRAMP_DONE - 4, 0x48, 0x89, 0x24, 0x25,
+	AGENT_SAVED_RSP & 0xff, AGENT_SAVED_RSP >> 8 & 0xff, AGENT_SAVED_RSP >> 16 & 0xff, AGENT_SAVED_RSP >> 24,
+	0xbc, AGENT_STACK_TOP & 0xff, AGENT_STACK_TOP >> 8 & 0xff, AGENT_STACK_TOP >> 16 & 0xff, AGENT_STACK_TOP >> 24,
+};
+
+bool agent_holds(uint64_t addr)
+{
+	return addr >= AGENT_CODE && addr < AGENT_TRAMPS;
+}
+
+bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
+{
+	uint8_t code[AGENT_TRAMP_BYTES];
+	uint64_t after;
+
+	ret->addr = addr & ~(AGENT_TRAMP_BYTES - 1ull);
+	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code, head, sizeof(head)) != 0)
+		return false;
+	memcpy(&after, code + AGENT_TRAMP_MOVED - 8, 8);
+	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
+	ret->site = after - SYSCALL_BYTES;
+	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;
+}
+
+/* Whether the 5 bytes at a place are the jump to a trampoline of just that place. */
+static bool is_site(int mem_fd, uint64_t site, const uint8_t *jmp, struct agent_tramp *ret)
+{
+	int32_t rel;
+	uint64_t target;
+
+	if (jmp[0] != JMP_OPCODE)
+		return false;
+	memcpy(&rel, jmp + 1, sizeof(rel));
+	target = site + JMP_BYTES + (uint64_t)(int64_t)rel;
+	return target % AGENT_TRAMP_BYTES == AGENT_TRAMP_ENTER && agent_tramp_at(mem_fd, target, ret) && ret->site == site;
+}
+
+bool agent_tramp_of_site(int mem_fd, uint64_t addr, struct agent_tramp *ret)
+{
+	uint8_t bytes[AGENT_PATCH_MAX + JMP_BYTES];
+	uint64_t from = addr - AGENT_PATCH_MAX + 1;
+
+	/* The reach may begin before a mapping's first page: then the site does not. */
+	if (mem_read_some(mem_fd, from, bytes, sizeof(bytes)) < sizeof(bytes)) {
+		uint64_t page = addr & ~4095ull;
+
+		from = from < page ? page : from;
+		memset(bytes, 0, sizeof(bytes));
+		(void)mem_read_some(mem_fd, from, bytes, sizeof(bytes));
+	}
+	for (uint64_t at = addr; at >= from && at <= addr; at--) {
+		if (at - from + JMP_BYTES <= sizeof(bytes) && is_site(mem_fd, at, bytes + (at - from), ret))
+			return addr - at < ret->tail.len;
+	}
+	return false;
+}
+
+uint64_t agent_view(int mem_fd, uint64_t rip)
+{
+	struct agent_tramp t;
+	uint64_t off;
+
+	/* Programs' own code is aligned to trampolines' size too: but few of these offsets are ever asked for. */
+	if (!agent_tramp_at(mem_fd, rip, &t))
+		return rip;
+	off = rip - t.addr;
+	if (off >= AGENT_TRAMP_ENTER && off < AGENT_TRAMP_BACK)
+		return t.site;
+	for (unsigned i = 0; i < t.tail.n_moved; i++) {
+		if (t.tail.moved_to[i] == off)
+			return t.site + t.tail.moved_from[i];
+	}
+	return off ? t.site + SYSCALL_BYTES : t.site;
+}
+
+uint64_t agent_place(int mem_fd, uint64_t addr)
+{
+	struct agent_tramp t;
+
+	if (!agent_tramp_of_site(mem_fd, addr, &t) || addr == t.site)
+		return addr;
+	for (unsigned i = 0; i < t.tail.n_moved; i++) {
+		if (t.site + t.tail.moved_from[i] == addr)
+			return t.addr + t.tail.moved_to[i];
+	}
+	return 0;
+}
+
+void agent_unpatch(int mem_fd, uint64_t addr, uint8_t *bytes, size_t n)
+{
+	struct agent_tramp t;
+
+	if (n && agent_tramp_of_site(mem_fd, addr, &t) && t.site != addr) {
+		size_t skip = (size_t)(addr - t.site), left = t.tail.len - skip;
+
+		memcpy(bytes, t.tail.original + skip, left < n ? left : n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint8_t jmp[JMP_BYTES];
+		size_t left = n - i;
+
+		if (bytes[i] != JMP_OPCODE)
+			continue;
+		if (left >= JMP_BYTES)
+			memcpy(jmp, bytes + i, JMP_BYTES);
+		else if (mem_read(mem_fd, addr + i, jmp, JMP_BYTES))
+			continue;
+		if (!is_site(mem_fd, addr + i, jmp, &t))
+			continue;
+		memcpy(bytes + i, t.tail.original, t.tail.len < left ? t.tail.len : left);
+		i += t.tail.len - 1u;
+	}
+}

@@ -1,0 +1,35 @@
+/* Reading the agent's trampolines (agent/abi.h) back out of memory: what a patched place is for the program. */
+#ifndef RELIVE_TRACEE_AGENTCODE_H
+#define RELIVE_TRACEE_AGENTCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/abi.h"
+
+struct agent_tramp {
+	uint64_t addr;                           /* of its first byte */
+	uint64_t site;                           /* of the system call instruction that jumps to it */
+	struct agent_tramp_tail tail;
+};
+
+/** The trampoline that holds an address. False: there is none, or its memory cannot be read. */
+bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret);
+
+/** The trampoline of the patched site whose bytes hold an address. */
+bool agent_tramp_of_site(int mem_fd, uint64_t addr, struct agent_tramp *ret);
+
+/** Whether an address is in the agent itself. */
+bool agent_holds(uint64_t addr);
+
+/** The program's idea of a place: what is in a trampoline is at its site, all else where it is. */
+uint64_t agent_view(int mem_fd, uint64_t rip);
+
+/** Where the instruction at an address is executed now. 0: at no single place. */
+uint64_t agent_place(int mem_fd, uint64_t addr);
+
+/** In bytes read from memory at addr, put the program's own in place of patched sites. */
+void agent_unpatch(int mem_fd, uint64_t addr, uint8_t *bytes, size_t n);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * The low page range that relive keeps for itself in every recorded and every replayed process. The recorder and the
+ * replayer agree on it; a recording never has mappings of its own there.
+ */
+#ifndef RELIVE_LAYOUT_H
+#define RELIVE_LAYOUT_H
+
+#define RL_BASE        0x70000000ull
+#define RL_STUB        RL_BASE                 /* one page, r-x: code for injected calls */
+#define RL_STUB_CALL   RL_STUB                 /* syscall; int3: the one address that the seccomp filters let through */
+#define RL_DATA        (RL_BASE + 0x1000)      /* RL_DATA_BYTES, rw-: arguments of injected calls */
+#define RL_DATA_BYTES  0xf000ull
+#define RL_SCRATCH     (RL_BASE + 0x10000)     /* RL_SCRATCH_BYTES a slot: outputs of calls that block */
+#define RL_SCRATCH_BYTES 0x10000ull
+#define RL_SCRATCH_SLOTS 512ull
+#define RL_AGENT       (RL_SCRATCH + RL_SCRATCH_BYTES * RL_SCRATCH_SLOTS)
+#define RL_AGENT_CODE_BYTES 0x10000ull         /* r-x: the agent's code, then trampolines of low sites: part of checkpoints */
+#define RL_AGENT_DATA  (RL_AGENT + RL_AGENT_CODE_BYTES)   /* rw-: see agent/abi.h */
+#define RL_AGENT_DATA_BYTES 0x50000ull
+#define RL_END         (RL_AGENT_DATA + RL_AGENT_DATA_BYTES)
+
+#endif

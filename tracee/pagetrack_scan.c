@@ -1,0 +1,150 @@
+/*
+ * The scan tier: userfaultfd(2) write-protection that the kernel lifts by itself at the first write
+ * (UFFD_FEATURE_WP_ASYNC), and PAGEMAP_SCAN, which lists the pages without it and protects them again in one walk.
+ *
+ * A userfaultfd belongs to the address space of its maker, so the process makes it; we fetch the descriptor with
+ * pidfd_getfd(2) and close the process's own. From then on the process notices nothing and we can register its
+ * mappings from outside. Registering is a property of a mapping as /proc/PID/maps lists it, so a mapping that came
+ * since (also one that replaced another at the same place, or a moved one: mremap(2) drops the registration) shows in
+ * PAGEMAP_SCAN's EPERM; no comparison of lists is needed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/scope.h"
+#include "tracee/pagetrack_abi.h"
+#include "tracee/pagetrack_int.h"
+
+static int fetch_fd(pid_t pid, int remote_fd)
+{
+	autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (pidfd < 0)
+		return -errno;
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, remote_fd, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int scan_open(struct pagetrack *p, const struct pagetrack_host *h)
+{
+	const uint64_t make[6] = { O_CLOEXEC | UFFD_USER_MODE_ONLY_FLAG };
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = FEATURE_PAGEFAULT_WP | FEATURE_WP_HUGETLBFS_SHMEM | FEATURE_WP_UNPOPULATED |
+			    FEATURE_WP_ASYNC,
+	};
+	int64_t remote = h->syscall(h->ctx, SYS_userfaultfd, make);
+
+	if (remote < 0)
+		return remote == -ESRCH || remote == -RL_EGONE ? -RL_EGONE : -RL_EUNSUPPORTED;
+	int fd = fetch_fd(p->pid, (int)remote);
+
+	h->syscall(h->ctx, SYS_close, (const uint64_t[6]){ (uint64_t)remote });
+	if (fd < 0)
+		return -RL_EUNSUPPORTED;
+	p->uffd = fd;
+	return ioctl(fd, UFFDIO_API, &api) < 0 ? -RL_EUNSUPPORTED : 0;
+}
+
+/* List and protect again. -EPERM, with nothing done: the mapping is not registered. */
+static int scan_written(struct pagetrack *p, struct collect *c, const struct mapping *m, uint64_t start, uint64_t end)
+{
+	/* In a private mapping of a file, page cache and zero pages are nobody's writes, and need no protection: the
+	 * first write replaces them by an unprotected page of the process's own. In anonymous memory only the zero
+	 * page is so; asking about it would make the walk four times as long. */
+	uint64_t not_own = m->shared || !m->ino ? 0 : SCAN_FILE | SCAN_PFNZERO;
+	struct scan_region region[256];
+
+	while (start < end) {
+		struct scan_arg arg = {
+			.size = sizeof arg, .flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+			.start = start, .end = end,
+			.vec = (uintptr_t)region, .vec_len = sizeof region / sizeof region[0],
+			.category_inverted = not_own, .category_mask = SCAN_WRITTEN | not_own,
+			/* What is not there counts as written to the kernel, and would get a marker a page. */
+			.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED, .return_mask = SCAN_WRITTEN,
+		};
+		int n = ioctl(p->pagemap_fd, SCAN_IOCTL, &arg);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == ESRCH ? -RL_EGONE : -errno;
+		for (int i = 0; i < n; i++) {
+			int err = page_list_append(c->written, region[i].start, region[i].end);
+
+			if (err)
+				return err;
+		}
+		start = arg.walk_end;
+	}
+	return 0;
+}
+
+/* Whether a private range holds any page of the process's own: 1, 0, or negative. */
+static int has_own_pages(struct pagetrack *p, uint64_t start, uint64_t end)
+{
+	struct scan_region region;
+	struct scan_arg arg = {
+		.size = sizeof arg, .start = start, .end = end,
+		.vec = (uintptr_t)&region, .vec_len = 1, .max_pages = 1,
+		.category_inverted = SCAN_FILE | SCAN_PFNZERO, .category_mask = SCAN_FILE | SCAN_PFNZERO,
+		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED, .return_mask = SCAN_PRESENT,
+	};
+	int n;
+
+	do
+		n = ioctl(p->pagemap_fd, SCAN_IOCTL, &arg);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ESRCH ? -RL_EGONE : -errno;
+	return n > 0;
+}
+
+static int register_range(struct pagetrack *p, uint64_t start, uint64_t end)
+{
+	struct uffdio_register r = { .range = { start, end - start }, .mode = UFFDIO_REGISTER_MODE_WP };
+
+	if (ioctl(p->uffd, UFFDIO_REGISTER, &r) == 0)
+		return 0;
+	return errno == ESRCH ? -RL_EGONE : -errno;
+}
+
+int pagetrack_adopt(struct pagetrack *p, uint64_t start, uint64_t end)
+{
+	if (p->tier != PAGE_TIER_SCAN)
+		return 0;
+	int err = register_range(p, start, end);
+
+	/* Where it cannot be registered, the next collect copes. */
+	return err == -RL_EGONE || err == -ENOMEM ? err : 0;
+}
+
+int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mapping *m, const struct page_range *part)
+{
+	int err = scan_written(p, c, m, part->start, part->end);
+
+	if (err != -EPERM)
+		return err;
+	if (!(m->prot & PROT_WRITE)) {
+		/* Text and the like stay unregistered, as registering turns fault-around off. But what was written
+		 * and then made read-only (RELRO, code of a JIT) counts. */
+		int own = m->shared ? 0 : has_own_pages(p, part->start, part->end);
+
+		if (own <= 0)
+			return own;
+	}
+	err = register_range(p, m->start, m->end);
+	if (!err)
+		err = scan_written(p, c, m, part->start, part->end);
+	if (!err || err == -RL_EGONE || err == -ENOMEM)
+		return err;
+	return hash_collect_part(p, c, m, part);   /* a device, or a mapping with a userfaultfd of its own */
+}

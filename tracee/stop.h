@@ -1,0 +1,30 @@
+/* What a wait status of a ptraced task means. One enumerator a thing that the loops must do something about. */
+#ifndef RELIVE_STOP_H
+#define RELIVE_STOP_H
+
+#include <sys/types.h>
+
+enum stop_kind {
+	TS_NONE,
+	TS_SYSCALL,     /* syscall-entry or -exit stop (the caller knows which) */
+	TS_SECCOMP,     /* the seccomp filter asked for us, before the call */
+	TS_NEW_TASK,    /* clone, fork or vfork made a task; PTRACE_GETEVENTMSG tells which */
+	TS_VFORK_DONE,
+	TS_EXEC,
+	TS_EXITING,     /* PTRACE_EVENT_EXIT: about to die, memory still there */
+	TS_INTERRUPT,   /* PTRACE_INTERRUPT's stop, or a new task's first stop */
+	TS_GROUP,       /* group-stop by .sig */
+	TS_SIGNAL,      /* signal-delivery-stop of .sig */
+	TS_DEAD,        /* gone; .status is its wait status */
+};
+
+struct stop {
+	enum stop_kind kind;
+	int sig;
+	int status;
+};
+
+struct stop stop_decode(int wait_status);
+const char *stop_name(enum stop_kind kind);
+
+#endif
