@@ -1,0 +1,661 @@
+/* The agent's life in recorded programs: see agent.h. */
+#include "recorder/agent_int.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "agent/abi.h"
+#include "common/err.h"
+#include "common/grow.h"
+#include "common/log.h"
+
+#ifndef HOT
+#define HOT 16                    /* stops after which a site is patched */
+#endif
+#define TRAMPS_BYTES 0x10000ull
+#define REACH 0x60000000ull       /* how far below its sites a block of trampolines is looked for: well within 2 GB */
+
+_Static_assert(AGENT_CODE == RL_AGENT && AGENT_CODE_BYTES == RL_AGENT_CODE_BYTES, "abi.h and layout.h agree");
+_Static_assert(AGENT_DATA == RL_AGENT_DATA && AGENT_BUF + AGENT_BUF_BYTES <= RL_END, "abi.h and layout.h agree");
+_Static_assert(sizeof(struct agent_ctl) < AGENT_STACK_TOP - AGENT_DATA - 8192, "the stack has room");
+
+#define CTL(member) (AGENT_DATA + offsetof(struct agent_ctl, member))
+
+static int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
+{
+	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
+}
+
+void agent_free(struct agent_mm *a)
+{
+	if (!a)
+		return;
+	free(a->sites);
+	free(a->patches);
+	free(a->blocks);
+	free(a);
+}
+
+static void *copy_of(const void *v, size_t bytes)
+{
+	void *c = malloc(bytes + 1);
+
+	if (c && bytes)
+		memcpy(c, v, bytes);
+	return c;
+}
+
+void agent_inherit(struct mm *child, const struct mm *parent)
+{
+	struct agent_mm *a;
+
+	if (!parent->agent)
+		return;
+	a = malloc(sizeof(*a));
+	if (!a)
+		return;
+	*a = *parent->agent;
+	a->sites = copy_of(a->sites, a->n_sites * sizeof(*a->sites));
+	a->patches = copy_of(a->patches, a->n_patches * sizeof(*a->patches));
+	a->blocks = copy_of(a->blocks, a->n_blocks * sizeof(*a->blocks));
+	a->cap_sites = a->n_sites;
+	a->cap_patches = a->n_patches;
+	a->cap_blocks = a->n_blocks;
+	child->agent = a;
+}
+
+/* ---- descriptors ---- */
+
+static void forget_fds(struct mm *mm)
+{
+	static const uint8_t none[AGENT_FDS];
+
+	(void)mem_write(mm->mem_fd, CTL(fd_class), none, sizeof(none));
+}
+
+static void forget_fd(struct mm *mm, uint64_t fd)
+{
+	static const uint8_t none;
+
+	if (fd < AGENT_FDS)
+		(void)mem_write(mm->mem_fd, CTL(fd_class) + fd, &none, 1);
+}
+
+static void set_fds_off(struct mm *mm, bool off)
+{
+	forget_fds(mm);
+	(void)put_u32(mm, CTL(fds_off), off);
+}
+
+void agent_new_child(struct task *parent, struct task *child, uint64_t flags)
+{
+	bool vm = flags & CLONE_VM, files = flags & CLONE_FILES;
+
+	if (!parent->mm->agent || vm == files)
+		return;
+	set_fds_off(parent->mm, true);
+	if (child->mm != parent->mm)
+		set_fds_off(child->mm, true);
+	/* Whoever waits for a vfork child gets its memory back, and its own descriptors are what they were. */
+	if (vm && flags & CLONE_VFORK)
+		parent->mm->agent->vforked = true;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool is_ours(const struct stat *st)
+{
+	struct stat own;
+
+	return (fstat(STDOUT_FILENO, &own) == 0 && same_file(st, &own)) ||
+	       (fstat(STDERR_FILENO, &own) == 0 && same_file(st, &own));
+}
+
+static bool is_object(const struct recording *r, const struct stat *st)
+{
+	for (const struct object_entry *o = r->objects; o; o = o->next) {
+		if (o->ino == st->st_ino)
+			return true;
+	}
+	return false;
+}
+
+static uint8_t class_of_file(const struct recording *r, const struct stat *st)
+{
+	bool null = S_ISCHR(st->st_mode) && (st->st_rdev == 0x103 || st->st_rdev == 0x105);
+
+	if (is_ours(st) && !null)
+		return AGENT_FD_SLOW;
+	if (null)
+		return AGENT_FD_READ | AGENT_FD_WRITE;
+	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
+		return AGENT_FD_STREAM;
+	if (st->st_dev == r->proc_dev)
+		return AGENT_FD_SLOW;
+	if (S_ISDIR(st->st_mode))
+		return AGENT_FD_DIR;
+	if (!S_ISREG(st->st_mode))
+		return AGENT_FD_SLOW;
+	return (uint8_t)((st->st_size ? AGENT_FD_READ : 0) | (is_object(r, st) ? 0 : AGENT_FD_WRITE));
+}
+
+static void learn_fd(struct recording *r, struct task *t, uint64_t fd)
+{
+	char path[64];
+	struct stat st;
+	uint8_t old, now;
+
+	if (fd >= AGENT_FDS || mem_read(t->mm->mem_fd, CTL(fd_class) + fd, &old, 1) || old & AGENT_FD_SLOW)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, (int)fd);
+	if (stat(path, &st))
+		return;
+	now = class_of_file(r, &st);
+	if (now != old)
+		(void)mem_write(t->mm->mem_fd, CTL(fd_class) + fd, &now, 1);
+}
+
+static void set_bit(uint8_t *bits, uint64_t ino)
+{
+	unsigned bit = agent_ino_bit(ino);
+
+	bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+}
+
+void agent_watch_file(struct recording *r, uint64_t ino)
+{
+	uint64_t at = CTL(inos) + agent_ino_bit(ino) / 8;
+
+	for (struct task *t = r->tasks; t; t = t->next) {
+		uint8_t byte;
+
+		if (!t->mm || !t->mm->agent || t->state == TASK_DEAD || mem_read(t->mm->mem_fd, at, &byte, 1))
+			continue;
+		byte |= (uint8_t)(1u << agent_ino_bit(ino) % 8);
+		(void)mem_write(t->mm->mem_fd, at, &byte, 1);
+		forget_fds(t->mm);
+	}
+}
+
+/* The files that agent_watch_file was told of, and our own output. */
+static int put_inos(struct recording *r, struct mm *mm)
+{
+	uint8_t bits[AGENT_INO_BITS / 8] = { 0 };
+	struct stat st;
+
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fstat(fd, &st) == 0)
+			set_bit(bits, st.st_ino);
+	}
+	for (const struct object_entry *o = r->objects; o; o = o->next)
+		set_bit(bits, o->ino);
+	return mem_write(mm->mem_fd, CTL(inos), bits, sizeof(bits));
+}
+
+int agent_map(struct recording *r, struct task *t)
+{
+	size_t n = (size_t)(agent_image_end - agent_image);
+	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev };
+	int64_t at = 0;
+	int err;
+
+	if (!r->opts->agent)
+		return 0;
+	err = task_call(t, SYS_mmap, REMOTE_ARGS(AGENT_CODE, AGENT_CODE_BYTES, PROT_READ | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1ull, 0), &at);
+	if (err)
+		return err;
+	if (at != AGENT_CODE)
+		return -RL_EUNSUPPORTED;
+	err = mem_write(t->mm->mem_fd, AGENT_CODE, agent_image, n);
+	if (!err)
+		err = mem_write(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, reserved));
+	if (!err)
+		err = put_inos(r, t->mm);
+	if (err)
+		return err;
+	t->mm->agent = calloc(1, sizeof(*t->mm->agent));
+	return t->mm->agent ? 0 : -ENOMEM;
+}
+
+/* What a traced call tells about descriptors. */
+static void learn_from_call(struct recording *r, struct task *t)
+{
+	const struct sys_desc *d = sys_desc(t->call.nr);
+
+	switch (t->call.nr) {
+	case SYS_close:
+		forget_fd(t->mm, t->call.arg[0]);
+		break;
+	case SYS_dup2:
+	case SYS_dup3:
+		forget_fd(t->mm, t->call.arg[1]);
+		break;
+	case SYS_close_range:
+		forget_fds(t->mm);
+		break;
+	case SYS_unshare:
+		if (t->call.ret == 0 && t->call.arg[0] & CLONE_FILES)
+			set_fds_off(t->mm, true);
+		break;
+	case SYS_seccomp:
+	case SYS_prctl:
+		if (t->filters || t->sec_strict)   /* they must see each call */
+			(void)put_u32(t->mm, CTL(off), 1);
+		break;
+	case SYS_vfork:
+	case SYS_clone:
+	case SYS_clone3:
+		if (t->mm->agent->vforked)
+			set_fds_off(t->mm, false);
+		t->mm->agent->vforked = false;
+		break;
+	default:
+		if (d && d->flags & SYSF_FD0 && t->call.ret >= 0 && patch_of_tramp(t->mm->agent, t->entry.rip))
+			learn_fd(r, t, t->call.arg[0]);
+	}
+}
+
+/* ---- patching ---- */
+
+static struct site *site_of(struct agent_mm *a, uint64_t addr)
+{
+	struct site *s;
+
+	for (size_t i = 0; i < a->n_sites; i++) {
+		if (a->sites[i].addr == addr)
+			return &a->sites[i];
+	}
+	s = GROW(a->sites, a->n_sites, a->cap_sites);
+	if (s) {
+		*s = (struct site){ .addr = addr };
+		a->n_sites++;
+	}
+	return s;
+}
+
+static bool in_reach(uint64_t block, uint64_t site)
+{
+	int64_t d = (int64_t)(site - block);
+
+	return d > -0x7ff00000ll && d < 0x7ff00000ll;
+}
+
+/* Whether another task stands in the bytes that a patch replaces; those in a call are moved at its end. */
+static bool somebody_stands_in(struct recording *r, struct task *me, const struct patch *p)
+{
+	for (struct task *t = r->tasks; t; t = t->next) {
+		struct user_regs_struct regs;
+
+		if (t == me || t->mm != me->mm || t->state == TASK_DEAD || t->where == IN_CALL)
+			continue;
+		if (remote_getregs(t->tid, &regs) || (regs.rip > p->site && regs.rip < p->site + p->tail.len))
+			return true;
+	}
+	return false;
+}
+
+/* Room for one more trampoline, mapped for it if need be. NULL: there is none. */
+static struct tramps *block_for(struct recording *r, struct task *t, uint64_t site)
+{
+	struct agent_mm *a = t->mm->agent;
+	struct maps maps = { 0 };
+	struct tramps *b;
+	uint64_t from = site > REACH + 0x100000 ? site - REACH : 0x100000, at;
+	int64_t got;
+
+	for (size_t i = 0; i < a->n_blocks; i++) {
+		b = &a->blocks[i];
+		if (in_reach(b->addr, site) && b->used + AGENT_TRAMP_BYTES <= b->bytes)
+			return b;
+	}
+	b = GROW(a->blocks, a->n_blocks, a->cap_blocks);
+	if (!b)
+		return NULL;
+	*b = (struct tramps){ .addr = AGENT_TRAMPS, .bytes = AGENT_CODE + AGENT_CODE_BYTES - AGENT_TRAMPS };
+	for (size_t i = 0; i < a->n_blocks; i++) {
+		if (a->blocks[i].addr == AGENT_TRAMPS)
+			b->bytes = 0;
+	}
+	if (b->bytes && in_reach(AGENT_TRAMPS, site)) {
+		a->n_blocks++;
+		return b;
+	}
+	if (maps_read(t->tid, &maps))
+		return NULL;
+	at = maps_find_gap(&maps, from & ~(TRAMPS_BYTES - 1), site, TRAMPS_BYTES);
+	maps_free(&maps);
+	if (!at || !in_reach(at, site) ||
+	    task_call(t, SYS_mmap, REMOTE_ARGS(at, TRAMPS_BYTES, PROT_READ | PROT_EXEC,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1ull, 0), &got) || got != (int64_t)at)
+		return NULL;
+	(void)r;
+	*b = (struct tramps){ .addr = at, .bytes = TRAMPS_BYTES };
+	a->n_blocks++;
+	return b;
+}
+
+static void emit_patch(struct recording *r, struct task *t, const struct tramps *block, const struct patch *p,
+		       const struct user_regs_struct *regs)
+{
+	ev_begin(r, t, EV_PATCH);
+	r->ev.flags = EVF_AFTER;
+	r->ev.after = *regs;
+	if (!block->used && block->addr != AGENT_TRAMPS) {
+		struct ev_asop op = { .kind = AS_MAP, .prot = PROT_READ | PROT_EXEC, .addr = block->addr, .len = block->bytes };
+
+		ev_asop(r, &op);
+	}
+	ev_write_bytes(r, t->no, p->tramp, p->code, sizeof(p->code));
+	ev_write_bytes(r, t->no, p->site, p->bytes, p->tail.len);
+	ev_end(r);
+}
+
+static int patch_site(struct recording *r, struct task *t, uint64_t site, const char **ret_why)
+{
+	struct agent_mm *a = t->mm->agent;
+	struct user_regs_struct regs;
+	struct tramps *b = block_for(r, t, site);
+	struct patch *p = b ? GROW(a->patches, a->n_patches, a->cap_patches) : NULL;
+	int err;
+
+	*ret_why = "there is no room for its trampoline";
+	if (!p)
+		return -RL_EUNSUPPORTED;
+	err = patch_plan(t, site, b->addr + b->used, p, ret_why);
+	if (err)
+		return err;
+	if (somebody_stands_in(r, t, p))
+		return -EAGAIN;
+	err = remote_getregs(t->tid, &regs);
+	if (!err)
+		err = mem_write(t->mm->mem_fd, p->tramp, p->code, sizeof(p->code));
+	if (!err)
+		err = mem_write(t->mm->mem_fd, p->site, p->bytes, p->tail.len);
+	if (err)
+		return err;
+	a->n_patches++;
+	agent_fix_rip(t, &regs);
+	err = remote_setregs(t->tid, &regs);
+	if (!err)
+		emit_patch(r, t, b, p, &regs);
+	b->used += AGENT_TRAMP_BYTES;
+	log_debug("site %llx of process %u patched", (unsigned long long)site, t->proc->no);
+	return err;
+}
+
+void agent_called(struct recording *r, struct task *t)
+{
+	const struct sys_desc *d = sys_desc(t->call.nr);
+	uint64_t site = t->entry.rip - 2;
+	const char *why = "";
+	struct site *s;
+	int err;
+
+	if (!t->mm || !t->mm->agent || t->at_restart)
+		return;
+	learn_from_call(r, t);
+	if (!d || (d->class != SC_PLAIN && d->class != SC_ASPACE) || patch_of_tramp(t->mm->agent, site))
+		return;
+	s = site_of(t->mm->agent, site);
+	if (!s || s->refused || ++s->hits < HOT)
+		return;
+	err = patch_site(r, t, site, &why);
+	if (err == -EAGAIN) {
+		s->hits = 0;
+	} else if (err) {
+		s->refused = true;
+		log_debug("site %llx of process %u stays: %s", (unsigned long long)site, t->proc->no, why);
+	}
+}
+
+/* ---- positions ---- */
+
+void agent_fix_rip(struct task *t, struct user_regs_struct *regs)
+{
+	const struct agent_mm *a = t->mm ? t->mm->agent : NULL;
+
+	for (size_t i = a ? a->n_patches : 0; i-- > 0; ) {
+		const struct patch *p = &a->patches[i];
+		uint64_t off = regs->rip - p->site;
+		uint8_t now[AGENT_PATCH_MAX];
+
+		if (off == 0 || off >= p->tail.len)
+			continue;
+		/* The code may have been unmapped, and other code be there. */
+		if (mem_read(t->mm->mem_fd, p->site, now, p->tail.len) || memcmp(now, p->bytes, p->tail.len) != 0)
+			continue;
+		for (unsigned k = 0; k < p->tail.n_moved; k++) {
+			if (p->tail.moved_from[k] == off) {
+				regs->rip = p->tramp + p->tail.moved_to[k];
+				return;
+			}
+		}
+	}
+}
+
+static bool in_agent(uint64_t rip)
+{
+	return rip >= AGENT_CODE && rip < AGENT_TRAMPS;
+}
+
+bool agent_inside(struct task *t)
+{
+	struct user_regs_struct regs;
+
+	return t->mm && t->mm->agent && remote_getregs(t->tid, &regs) == 0 &&
+	       (in_agent(regs.rip) || patch_of_tramp(t->mm->agent, regs.rip));
+}
+
+void agent_show_restart(struct task *t)
+{
+	struct user_regs_struct regs;
+	const struct patch *p;
+
+	if (!t->mm || !t->mm->agent || remote_getregs(t->tid, &regs))
+		return;
+	p = patch_of_tramp(t->mm->agent, regs.rip);
+	if (!p || regs.rip != p->tramp + 2)
+		return;
+	regs.rip = regs.rcx = p->site + 2;
+	(void)remote_setregs(t->tid, &regs);
+}
+
+/* Run until one of the agent's exits, marked by int3. A SIGSTOP, which cannot be masked, waits until then. */
+static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stopped)
+{
+	for (;;) {
+		struct user_regs_struct regs;
+		struct stop s;
+		int err = remote_resume(t->tid, PTRACE_CONT, 0);
+
+		if (!err)
+			err = remote_wait(t->tid, &s);
+		if (err)
+			return err;
+		if (s.kind == TS_INTERRUPT)
+			continue;
+		if (s.kind == TS_SIGNAL && s.sig == SIGTRAP && remote_getregs(t->tid, &regs) == 0 &&
+		    (regs.rip == exits[0] + 1 || regs.rip == exits[1] + 1)) {
+			regs.rip--;
+			return remote_setregs(t->tid, &regs);
+		}
+		if (s.kind == TS_SIGNAL && s.sig == SIGSTOP) {
+			*ret_stopped = true;
+			continue;
+		}
+		t->stop = s;
+		t->have_stop = true;
+		return 1;
+	}
+}
+
+static int mark(struct task *t, const uint64_t exits[2], uint8_t saved[2])
+{
+	static const uint8_t int3 = 0xcc;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < 2; i++) {
+		err = mem_read(t->mm->mem_fd, exits[i], &saved[i], 1);
+		if (!err)
+			err = mem_write(t->mm->mem_fd, exits[i], &int3, 1);
+	}
+	return err;
+}
+
+static int to_exit(struct task *t, bool *ret_stopped)
+{
+	uint64_t exits[2];
+	uint8_t saved[2];
+	int err, got;
+
+	err = mem_read(t->mm->mem_fd, AGENT_HDR_FAST_EXIT, exits, sizeof(exits));
+	if (!err)
+		err = mark(t, exits, saved);
+	if (err)
+		return err;
+	got = run_to_exit(t, exits, ret_stopped);
+	if (got == -RL_EGONE)
+		return got;
+	for (unsigned i = 0; !err && i < 2; i++)
+		err = mem_write(t->mm->mem_fd, exits[i], &saved[i], 1);
+	return got ? got : err;
+}
+
+/* A step of code that touches nothing but registers and the stack. */
+static int step(struct task *t)
+{
+	struct stop s;
+	int err;
+
+	do {
+		err = remote_resume(t->tid, PTRACE_SINGLESTEP, 0);
+		if (!err)
+			err = remote_wait(t->tid, &s);
+	} while (!err && s.kind == TS_INTERRUPT);
+	if (err)
+		return err;
+	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
+		return 0;
+	t->stop = s;
+	t->have_stop = true;
+	return 1;
+}
+
+/* Before the traced call: as if the site had not been reached. */
+static int back_to_site(struct task *t, struct user_regs_struct *regs, const struct patch *p)
+{
+	regs->rip = p->site;
+	return remote_setregs(t->tid, regs);
+}
+
+static int come_out(struct task *t, bool *ret_stopped)
+{
+	const struct agent_mm *a = t->mm->agent;
+	struct user_regs_struct regs;
+	uint64_t fast, slow, target;
+	const struct patch *p;
+	int got = mem_read(t->mm->mem_fd, AGENT_HDR_FAST_EXIT, &fast, 8);
+
+	if (!got)
+		got = mem_read(t->mm->mem_fd, AGENT_HDR_SLOW_EXIT, &slow, 8);
+	while (!got) {
+		got = remote_getregs(t->tid, &regs);
+		if (got)
+			break;
+		p = patch_of_tramp(a, regs.rip);
+		if (!p && !in_agent(regs.rip))
+			return 0;
+		if (p && regs.rip == p->tramp)
+			return back_to_site(t, &regs, p);
+		if (regs.rip == slow) {
+			got = mem_read(t->mm->mem_fd, AGENT_SLOW_TARGET, &target, 8);
+			p = got ? NULL : patch_of_tramp(a, target);
+			return p ? back_to_site(t, &regs, p) : -RL_EUNSUPPORTED;
+		}
+		if (regs.rip == fast || (p && (regs.rip >= p->tramp + AGENT_TRAMP_BACK || regs.rip == p->tramp + 2)))
+			got = step(t);
+		else
+			got = to_exit(t, ret_stopped);
+	}
+	return got;
+}
+
+int agent_leave(struct recording *r, struct task *t)
+{
+	bool stopped = false;
+	uint64_t mask;
+	int got;
+
+	(void)r;
+	if (!agent_inside(t))
+		return 0;
+	got = task_mask_signals(t, &mask);
+	if (got)
+		return got;
+	got = come_out(t, &stopped);
+	if (got >= 0 && task_unmask_signals(t, mask))
+		got = -RL_EGONE;
+	if (stopped)
+		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+	return got;
+}
+
+bool agent_at_site(struct task *t, uint64_t rip)
+{
+	const struct agent_mm *a = t->mm ? t->mm->agent : NULL;
+
+	for (size_t i = 0; a && i < a->n_patches; i++) {
+		const struct patch *p = &a->patches[i];
+		uint8_t now[AGENT_PATCH_MAX];
+
+		if (p->site == rip && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 && !memcmp(now, p->bytes, p->tail.len)) {
+			agent_want_stop(t->mm->mem_fd);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- the buffer ---- */
+
+void agent_flush(struct recording *r, struct task *t)
+{
+	static uint8_t bytes[AGENT_BUF_BYTES];
+	uint64_t place[2] = { 0, 0 };
+	struct { uint64_t pos, end; uint32_t recording, yield; } ctl;
+
+	if (!t->agent_ran)
+		return;
+	t->agent_ran = false;
+	if (!t->mm || !t->mm->agent || mem_read(t->mm->mem_fd, CTL(pos), &ctl, sizeof(ctl)))
+		return;
+	if (ctl.yield)
+		(void)put_u32(t->mm, CTL(yield), 0);
+	if (!ctl.pos || ctl.pos > sizeof(bytes) || mem_read(t->mm->mem_fd, AGENT_BUF, bytes, ctl.pos))
+		return;
+	(void)mem_write(t->mm->mem_fd, CTL(pos), place, 8);
+	place[1] = ctl.pos;
+	ev_begin(r, t, EV_BUFFER);
+	ev_write_bytes(r, t->no, CTL(pos), place, sizeof(place));
+	ev_write_bytes(r, t->no, AGENT_BUF, bytes, ctl.pos);
+	ev_end(r);
+}
+
+void agent_want_stop(int mem_fd)
+{
+	const uint32_t yield = 1;
+
+	(void)!pwrite(mem_fd, &yield, sizeof(yield), (off_t)CTL(yield));
+}

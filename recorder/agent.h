@@ -1,0 +1,47 @@
+/*
+ * The agent's side of recording: putting it into programs, patching system call sites to it, taking over what it has
+ * recorded, and keeping it out of sight. See agent/abi.h.
+ */
+#ifndef RELIVE_RECORDER_AGENT_H
+#define RELIVE_RECORDER_AGENT_H
+
+#include "recorder/internal.h"
+
+/** At an exec: map the agent into t's new memory. 0, -RL_EGONE or -errno. Does nothing without opts->agent. */
+int agent_map(struct recording *r, struct task *t);
+/** What is known of a forked child's memory is what was known of its parent's. */
+void agent_inherit(struct mm *child, const struct mm *parent);
+void agent_free(struct agent_mm *a);
+
+/** The task made a child; flags as for clone(2). */
+void agent_new_child(struct task *parent, struct task *child, uint64_t clone_flags);
+
+/** Write EV_BUFFER if t has run since the last time and left something. t must be stopped, outside the agent. */
+void agent_flush(struct recording *r, struct task *t);
+
+/** A traced call of t has ended, t->call holds its result: learn from it, perhaps patch its site. */
+void agent_called(struct recording *r, struct task *t);
+
+/** A file is mapped: from now on, writes to it must be seen. */
+void agent_watch_file(struct recording *r, uint64_t ino);
+
+/** If the registers stand inside a patched site, in code that is no longer there, move them to where it is now. */
+void agent_fix_rip(struct task *t, struct user_regs_struct *regs);
+
+/**
+ * If t stands in the agent or a trampoline, let it come out: to the place after its call, or back to before it.
+ * 0: it stands in the program. 1: it stopped for another reason, t->stop. Negative: an error.
+ */
+int agent_leave(struct recording *r, struct task *t);
+/** The same for a task between a call's end and its restart, which must not move: only its registers are changed. */
+void agent_show_restart(struct task *t);
+/** Whether t stands in the agent. */
+bool agent_inside(struct task *t);
+
+/** Whether t stands at a patched site; then its next system call, there, will stop. */
+bool agent_at_site(struct task *t, uint64_t rip);
+
+/** Make the next system call of whoever runs in mm stop, from a signal handler. */
+void agent_want_stop(int mem_fd);
+
+#endif

@@ -1,0 +1,188 @@
+/* Whether and how a system call site can be made to jump to the agent. */
+#include "recorder/agent_int.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "agent/abi.h"
+#include "common/err.h"
+#include "tracee/insn.h"
+
+#define SYSCALL_BYTES 2
+#define JMP_BYTES 5
+#define AROUND 4096   /* bytes before and after a site in which jumps into it are looked for */
+
+/* Instructions that may run elsewhere and be stepped over there without anybody noticing. */
+static bool may_move(const struct insn *in)
+{
+	const uint32_t never = INSN_STRING | INSN_REP | INSN_SYSCALL | INSN_INT | INSN_INT3 | INSN_RDTSC | INSN_RDTSCP |
+			       INSN_CPUID | INSN_RDRAND | INSN_XGETBV | INSN_RDPID | INSN_XBEGIN | INSN_LOCK | INSN_XSAVE |
+			       INSN_CALL;
+
+	if (in->flags & never || !strncmp(in->name, "pushf", 5) || !strncmp(in->name, "popf", 4))
+		return false;
+	/* A fault must be the program's own instruction's: only the stack is sure not to give one. */
+	for (unsigned i = 0; i < in->n_mem; i++) {
+		const struct insn_mem *m = &in->mem[i];
+
+		if ((m->read || m->write) && !(m->implicit || (m->base == INSN_RSP && m->index == INSN_NO_REG)))
+			return false;
+	}
+	return true;
+}
+
+static bool is_padding(const struct insn *in)
+{
+	return !strcmp(in->name, "nop") || !strcmp(in->name, "int3") || in->flags & INSN_INT3 ||
+	       (!strncmp(in->name, "xchg", 4) && in->len <= 3 && !in->n_mem);
+}
+
+static bool ends_path(const struct insn *in)
+{
+	return in->flags & INSN_RET || (in->flags & INSN_BRANCH && !(in->flags & INSN_CONDITIONAL));
+}
+
+struct around {
+	uint8_t bytes[2 * AROUND];
+	size_t n;
+	uint64_t addr;
+};
+
+static int read_around(struct task *t, uint64_t site, struct around *a)
+{
+	struct maps maps = { 0 };
+	const struct mapping *m;
+	int err = maps_read(t->tid, &maps);
+
+	if (err)
+		return err;
+	m = maps_find(&maps, site);
+	err = -RL_EUNSUPPORTED;
+	if (m && m->prot & PROT_EXEC && !m->shared && (m->start < RL_BASE || m->start >= RL_END)) {
+		uint64_t end = site + AROUND < m->end ? site + AROUND : m->end;
+
+		a->addr = site - AROUND > m->start && site > AROUND ? site - AROUND : m->start;
+		a->n = mem_read_some(t->mm->mem_fd, a->addr, a->bytes, (size_t)(end - a->addr));
+		err = a->n == end - a->addr ? 0 : -EFAULT;
+	}
+	maps_free(&maps);
+	return err;
+}
+
+static void put(struct patch *p, const void *bytes, size_t n)
+{
+	memcpy(p->code + p->tramp_len, bytes, n);
+	p->tramp_len = (uint8_t)(p->tramp_len + n);
+}
+
+static void put_head(struct patch *p)
+{
+	static const uint8_t head[] = {
+		0x0f, 0x05,                                     /* syscall */
+		0xeb, AGENT_TRAMP_DONE - 4,                     /* jmp done */
+		0x48, 0x89, 0x24, 0x25, 0, 0, 0, 0,             /* mov %rsp, AGENT_SAVED_RSP */
+		0xbc, 0, 0, 0, 0,                               /* mov $AGENT_STACK_TOP, %esp */
+		0xff, 0x14, 0x25, 0, 0, 0, 0,                   /* call *AGENT_HDR_ENTRY */
+		0x48, 0x8b, 0x24, 0x25, 0, 0, 0, 0,             /* mov AGENT_SAVED_RSP, %rsp */
+		0x48, 0xb9,                                     /* movabs $after, %rcx */
+	};
+	uint64_t after = p->site + SYSCALL_BYTES;
+	uint32_t rsp = AGENT_SAVED_RSP, top = AGENT_STACK_TOP, entry = AGENT_HDR_ENTRY;
+
+	_Static_assert(sizeof(head) + 8 == AGENT_TRAMP_MOVED, "as agent/abi.h says");
+	_Static_assert(AGENT_TRAMP_TAIL + sizeof(p->tail) <= AGENT_TRAMP_BYTES, "there is room");
+	put(p, head, sizeof(head));
+	memcpy(p->code + 8, &rsp, 4);
+	memcpy(p->code + 13, &top, 4);
+	memcpy(p->code + 20, &entry, 4);
+	memcpy(p->code + 28, &rsp, 4);
+	put(p, &after, 8);
+}
+
+/* The instructions after `syscall`, up to where the jump's 5 bytes are covered. */
+static int move_insns(const struct around *a, struct patch *p, const char **ret_why)
+{
+	bool open = true;   /* execution gets here */
+
+	p->tail.len = SYSCALL_BYTES;
+	while (p->tail.len < JMP_BYTES) {
+		uint64_t at = p->site + p->tail.len;
+		size_t off = (size_t)(at - a->addr);
+		struct insn in;
+		int n;
+
+		*ret_why = "the instructions behind it cannot be moved";
+		if (off >= a->n || insn_decode(a->bytes + off, a->n - off, at, &in))
+			return -RL_EUNSUPPORTED;
+		if (!open) {
+			if (!is_padding(&in))
+				return -RL_EUNSUPPORTED;
+			p->tail.len = (uint8_t)(p->tail.len + in.len);
+			continue;
+		}
+		if (!may_move(&in) || p->tail.n_moved == AGENT_MOVED_MAX)
+			return -RL_EUNSUPPORTED;
+		n = insn_relocate(a->bytes + off, in.len, at, p->tramp + p->tramp_len, p->code + p->tramp_len,
+				  AGENT_TRAMP_TAIL - p->tramp_len - JMP_BYTES);
+		if (n < 0)
+			return -RL_EUNSUPPORTED;
+		p->tail.moved_from[p->tail.n_moved] = p->tail.len;
+		p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
+		p->tramp_len = (uint8_t)(p->tramp_len + n);
+		p->tail.len = (uint8_t)(p->tail.len + in.len);
+		open = !ends_path(&in);
+	}
+	if (p->tail.len > AGENT_PATCH_MAX)
+		return -RL_EUNSUPPORTED;
+	if (open) {
+		uint8_t jmp[JMP_BYTES];
+
+		if (insn_encode_jmp(p->tramp + p->tramp_len, p->site + p->tail.len, jmp))
+			return -RL_EUNSUPPORTED;
+		put(p, jmp, sizeof(jmp));
+	}
+	return 0;
+}
+
+int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, const char **ret_why)
+{
+	static struct around a;
+	struct insn_code code;
+	uint64_t target;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->site = site;
+	ret->tramp = tramp;
+	*ret_why = "it is not in private code";
+	err = read_around(t, site, &a);
+	if (err)
+		return err;
+	*ret_why = "there is no syscall instruction";
+	if (a.bytes[site - a.addr] != 0x0f || a.bytes[site - a.addr + 1] != 0x05)
+		return -RL_EUNSUPPORTED;
+	put_head(ret);
+	err = move_insns(&a, ret, ret_why);
+	if (err)
+		return err;
+	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };
+	*ret_why = "something may jump behind it";
+	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1))
+		return -RL_EUNSUPPORTED;
+	memcpy(ret->tail.original, a.bytes + (site - a.addr), ret->tail.len);
+	memcpy(ret->code + AGENT_TRAMP_TAIL, &ret->tail, sizeof(ret->tail));
+	*ret_why = "its trampoline is out of reach";
+	memset(ret->bytes, 0xcc, sizeof(ret->bytes));
+	return insn_encode_jmp(site, tramp + AGENT_TRAMP_ENTER, ret->bytes);
+}
+
+const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip)
+{
+	for (size_t i = 0; i < a->n_patches; i++) {
+		const struct patch *p = &a->patches[i];
+
+		if (rip >= p->tramp && rip < p->tramp + p->tramp_len)
+			return p;
+	}
+	return NULL;
+}

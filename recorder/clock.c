@@ -1,0 +1,369 @@
+/* Clock points: naming an arbitrary instant of a task by the machine's state. See docs/ARCHITECTURE.md. */
+#include "recorder/internal.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include "common/err.h"
+#include "common/grow.h"
+#include "common/log.h"
+#include "common/scope.h"
+#include "tracee/cputime.h"
+#include "tracee/insn.h"
+#include "tracee/layout.h"
+#include "tracee/xstate.h"
+
+#define RED_ZONE 128
+#define WINDOW_BYTES 1024
+
+struct dead_range {
+	uint64_t start, end;
+};
+
+struct clock_build {
+	struct dead_range *dead;
+	size_t n_dead, cap_dead;
+	struct ev_page *pages;
+	size_t n_pages, cap_pages;
+};
+
+static int64_t host_call(void *ctx, long nr, const uint64_t arg[6])
+{
+	int64_t result = 0;
+	int err = task_call(ctx, nr, arg, &result);
+
+	return err ? -ESRCH : result;
+}
+
+static uint64_t task_sp(struct task *t)
+{
+	struct user_regs_struct regs;
+
+	if (t->state == TASK_BLOCKED)
+		return t->entry.rsp;
+	return remote_getregs(t->tid, &regs) ? 0 : regs.rsp;
+}
+
+/* Bytes below a task's red zone, in memory that is certainly its stack, are nobody's. */
+static void find_dead(struct recording *r, struct mm *mm, struct clock_build *b)
+{
+	for (struct task *t = r->tasks; t; t = t->next) {
+		struct dead_range *d;
+		uint64_t sp;
+
+		if (t->mm != mm || t->state == TASK_DEAD || t->stack.start == t->stack.end)
+			continue;
+		sp = task_sp(t);
+		if (sp < t->stack.start + RED_ZONE || sp > t->stack.end)
+			continue;
+		d = GROW(b->dead, b->n_dead, b->cap_dead);
+		if (!d)
+			return;
+		*d = (struct dead_range){ t->stack.start, sp - RED_ZONE };
+		b->n_dead++;
+	}
+}
+
+/* How many of a page's first bytes are dead: 0 to 4096. */
+static uint32_t dead_bytes(const struct clock_build *b, uint64_t page)
+{
+	for (size_t i = 0; i < b->n_dead; i++) {
+		const struct dead_range *d = &b->dead[i];
+
+		if (page + TRACE_PAGE <= d->start || page >= d->end)
+			continue;
+		if (page < d->start)
+			return 0;
+		return d->end - page < TRACE_PAGE ? (uint32_t)(d->end - page) : TRACE_PAGE;
+	}
+	return 0;
+}
+
+static int add_page(struct task *t, struct clock_build *b, const struct page_hash *h)
+{
+	struct ev_page *p;
+	uint32_t dead = dead_bytes(b, h->addr);
+	uint64_t hash = h->hash;
+
+	if (dead == TRACE_PAGE)
+		return 0;
+	if (dead) {
+		uint8_t bytes[TRACE_PAGE];
+
+		if (mem_read(t->mm->mem_fd, h->addr, bytes, sizeof(bytes)))
+			return 0;
+		memset(bytes, 0, dead);
+		hash = page_hash_of(bytes);
+	}
+	p = GROW(b->pages, b->n_pages, b->cap_pages);
+	if (!p)
+		return -ENOMEM;
+	*p = (struct ev_page){ h->addr, hash, dead };
+	b->n_pages++;
+	return 0;
+}
+
+static const struct page_range ours = { RL_BASE, RL_END };
+
+/* Of a mapping: the process's own pages, and of a shared one all that are there if they are asked for. */
+static int list_mapping(const struct mapping *m, const struct page_runs *runs, bool shared, struct page_list *l)
+{
+	for (size_t i = 0; i < runs->n; i++) {
+		const struct page_run *p = &runs->v[i];
+
+		if (p->flags & PAGE_ZERO || !(page_is_anon(p->flags) || (shared && m->shared)))
+			continue;
+		for (uint64_t at = p->start; at < p->end; at += TRACE_PAGE) {
+			struct page_hash *h = GROW(l->v, l->n, l->cap);
+
+			if (!h)
+				return -ENOMEM;
+			*h = (struct page_hash){ at, 0 };
+			l->n++;
+		}
+	}
+	return 0;
+}
+
+/* The first clock point of an address space: everything that was ever written counts. */
+static int list_all(struct task *t, bool shared, struct page_list *l)
+{
+	struct maps maps = { 0 };
+	struct page_runs runs = { 0 };
+	int pagemap = pagemap_open(t->tid);
+	int err = pagemap < 0 ? pagemap : maps_read(t->tid, &maps);
+
+	for (size_t i = 0; !err && i < maps.n; i++) {
+		const struct mapping *m = &maps.v[i];
+
+		if (!(m->prot & PROT_WRITE) || (m->start >= ours.start && m->start < ours.end))
+			continue;
+		runs.n = 0;
+		err = pagemap_runs(pagemap, m->start, m->end, &runs);
+		if (!err)
+			err = list_mapping(m, &runs, shared, l);
+	}
+	page_runs_free(&runs);
+	maps_free(&maps);
+	if (pagemap >= 0)
+		close(pagemap);
+	return err;
+}
+
+static int list_written(struct recording *r, struct task *t, struct page_list *l)
+{
+	struct pagetrack_host host = { .syscall = host_call, .scratch = RL_DATA, .ctx = t };
+	int err;
+
+	if (t->mm->pages) {
+		err = pagetrack_collect(t->mm->pages, &ours, 1, l);
+	} else {
+		err = list_all(t, false, l);
+		if (!err)
+			err = pagetrack_open(t->proc->pid, (enum page_tier)r->opts->page_tier, &host, &t->mm->pages);
+		if (!err) {
+			/* Arm it: what was written before is in the list already. */
+			struct page_list none = { 0 };
+
+			err = pagetrack_collect(t->mm->pages, &ours, 1, &none);
+			page_list_free(&none);
+		}
+	}
+	return err;
+}
+
+static int collect_pages(struct recording *r, struct task *t, struct clock_build *b)
+{
+	struct page_list l = { 0 };
+	int err = r->opts->verify_full ? list_all(t, true, &l) : list_written(r, t, &l);
+
+	if (!err && !l.hashed)
+		err = pages_hash(t->proc->pid, &l);
+	find_dead(r, t->mm, b);
+	for (size_t i = 0; !err && i < l.n; i++)
+		err = add_page(t, b, &l.v[i]);
+	page_list_free(&l);
+	return err;
+}
+
+void clock_verify_take(struct recording *r, struct task *t)
+{
+	struct clock_build b = { 0 };
+
+	if (!r->opts->verify_full)
+		return;
+	free(t->verify);
+	t->verify = NULL;
+	t->n_verify = 0;
+	t->verify_at = trace_writer_events(r->w);
+	if (collect_pages(r, t, &b) == 0) {
+		t->verify = b.pages;
+		t->n_verify = b.n_pages;
+	} else {
+		free(b.pages);
+	}
+	free(b.dead);
+}
+
+void clock_verify_put(struct recording *r, struct task *t)
+{
+	/* An exec first ends the other threads, which may write: that was hashed too early. */
+	if (t->verify_at != trace_writer_events(r->w))
+		return;
+	r->ev.pages = t->verify;
+	r->ev.n_pages = (uint32_t)t->n_verify;
+}
+
+/* ---- words of memory by which replay may tell this pass from others ---- */
+
+#define WORDS_MAX 8
+#define LOOK_AHEAD 16
+
+struct words {
+	uint64_t addr[WORDS_MAX];
+	size_t n;
+};
+
+static void add_word(struct clock_build *b, const struct user_regs_struct *regs, uint64_t addr, struct words *w)
+{
+	uint64_t sp = regs->rsp - RED_ZONE;
+
+	if (w->n == WORDS_MAX || addr - sp < WINDOW_BYTES - 8 || (addr >= ours.start && addr < ours.end) ||
+	    dead_bytes(b, addr & ~(uint64_t)(TRACE_PAGE - 1)) > addr % TRACE_PAGE)
+		return;
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->addr[i] == addr)
+			return;
+	}
+	w->addr[w->n++] = addr;
+}
+
+/* The next instruction in a loop's likely course; 0: not known. */
+static uint64_t next_insn(const struct insn *in)
+{
+	if (in->flags & (INSN_CALL | INSN_RET | INSN_SYSCALL | INSN_INT | INSN_INT3))
+		return 0;
+	if (!(in->flags & INSN_BRANCH))
+		return in->addr + in->len;
+	if (in->flags & INSN_INDIRECT)
+		return 0;
+	if (!(in->flags & INSN_CONDITIONAL) || in->target <= in->addr)
+		return in->target;
+	return in->addr + in->len;
+}
+
+/* A pointer that the loop loads before it stores through it: mov mem, %reg64. Other results are not followed. */
+static void follow_load(struct task *t, const uint8_t *code, const struct insn *in, struct user_regs_struct *regs)
+{
+	static const uint16_t at[16] = {
+		offsetof(struct user_regs_struct, rax), offsetof(struct user_regs_struct, rcx),
+		offsetof(struct user_regs_struct, rdx), offsetof(struct user_regs_struct, rbx),
+		offsetof(struct user_regs_struct, rsp), offsetof(struct user_regs_struct, rbp),
+		offsetof(struct user_regs_struct, rsi), offsetof(struct user_regs_struct, rdi),
+		offsetof(struct user_regs_struct, r8), offsetof(struct user_regs_struct, r9),
+		offsetof(struct user_regs_struct, r10), offsetof(struct user_regs_struct, r11),
+		offsetof(struct user_regs_struct, r12), offsetof(struct user_regs_struct, r13),
+		offsetof(struct user_regs_struct, r14), offsetof(struct user_regs_struct, r15),
+	};
+	uint64_t ea, value;
+
+	if ((code[0] & 0xf8) != 0x48 || code[1] != 0x8b || in->n_mem != 1 || insn_ea(in, 0, regs, &ea) ||
+	    mem_read(t->mm->mem_fd, ea, &value, sizeof(value)))
+		return;
+	memcpy((char *)regs + at[(code[2] >> 3 & 7) | (code[0] & 4) << 1], &value, sizeof(value));
+}
+
+/* Where the instructions that follow store to, as far as the registers tell now. */
+static void find_words(struct task *t, struct clock_build *b, const struct user_regs_struct *regs, struct words *w)
+{
+	struct user_regs_struct now = *regs;
+	uint64_t at = regs->rip;
+
+	for (int i = 0; at && i < LOOK_AHEAD; i++) {
+		uint8_t code[INSN_MAX_BYTES];
+		struct insn in;
+		uint64_t ea;
+
+		if (insn_decode(code, mem_read_some(t->mm->mem_fd, at, code, sizeof(code)), at, &in))
+			return;
+		for (unsigned k = 0; k < in.n_mem; k++) {
+			if (in.mem[k].write && !in.mem[k].implicit && insn_ea(&in, k, &now, &ea) == 0)
+				add_word(b, regs, ea, w);
+		}
+		follow_load(t, code, &in, &now);
+		at = next_insn(&in);
+		if (at == regs->rip)
+			return;
+	}
+}
+
+static void put_words(struct recording *r, struct task *t, const struct words *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		uint64_t bytes;
+
+		if (mem_read(t->mm->mem_fd, w->addr[i], &bytes, sizeof(bytes)) == 0)
+			ev_write_bytes(r, t->no, w->addr[i], &bytes, sizeof(bytes));
+	}
+}
+
+/* How long the task has run since its slice began. */
+static int32_t slice_us(const struct recording *r, const struct task *t)
+{
+	uint64_t now = r->slice_cpu_ns && r->current == t ? cputime_of(t->tid) : 0;
+	uint64_t us = now > r->slice_cpu_ns ? (now - r->slice_cpu_ns) / 1000 : 0;
+
+	return us < INT32_MAX ? (int32_t)us : 0;
+}
+
+void clock_record(struct recording *r, struct task *t)
+{
+	static struct xstate x;
+	static uint8_t canon[XSTATE_MAX];
+	uint8_t window[WINDOW_BYTES];
+	struct clock_build b = { 0 };
+	struct words words = { .n = 0 };
+	struct user_regs_struct regs;
+	int32_t us = slice_us(r, t);
+	int err = remote_getregs(t->tid, &regs);
+
+	if (!err)
+		err = xstate_read(t->tid, &x);
+	if (!err)
+		err = collect_pages(r, t, &b);
+	if (err && err != -RL_EGONE && !r->err)
+		r->err = err;
+	if (!err) {
+		ev_begin(r, t, EV_CLOCK);
+		r->ev.flags = EVF_BEFORE;
+		r->ev.before = regs;
+		r->ev.status = us;
+		r->ev.n_xstate = (uint32_t)xstate_canon(&x, canon);
+		r->ev.xstate = canon;
+		r->ev.window_addr = regs.rsp - RED_ZONE;
+		r->ev.n_window = (uint32_t)mem_read_some(t->mm->mem_fd, r->ev.window_addr, window, sizeof(window));
+		r->ev.window = window;
+		r->ev.n_pages = (uint32_t)b.n_pages;
+		r->ev.pages = b.pages;
+		find_words(t, &b, &regs, &words);
+		put_words(r, t, &words);
+		ev_end(r);
+		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
+	}
+	free(b.dead);
+	free(b.pages);
+}
+
+enum clock_result clock_point(struct recording *r, struct task *t)
+{
+	uint64_t start = now_ns();
+	enum clock_result got = clock_step(r, t);
+
+	if (got == CLOCK_POINT)
+		clock_record(r, t);
+	sched_cost(now_ns() - start);
+	return got;
+}

@@ -1,0 +1,189 @@
+/* Where a clock point is best put: a few instructions on from where the timer struck. */
+#include "recorder/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include "common/err.h"
+#include "recorder/agent.h"
+#include "tracee/filter_site.h"
+#include "tracee/insn.h"
+
+#define STEPS_MAX 40
+#define STEPS_PICKY 6        /* so long, only the best kind of place will do */
+#define STEPS_WRITABLE 24    /* and so long, none in code that can change */
+#define PLACES 4096          /* a power of two */
+
+/* What is known about an instruction's place. Filters' risks are about code, which seldom changes: only hints. */
+struct clock_places {
+	struct place {
+		uint64_t addr;
+		uint32_t code;             /* its first bytes, in case it did change */
+		uint8_t site;              /* enum filter_site */
+		uint8_t barrier;           /* must not be stepped over */
+		uint8_t writable;          /* the program may change this code: replay would have to guard it */
+		uint8_t rep_len;           /* repeats itself; its length */
+		uint8_t next_is_call;      /* barrier: the kernel or we take over there, a synchronous point */
+	} v[PLACES];
+};
+
+#define SYNC_INSNS (INSN_SYSCALL | INSN_RDTSC | INSN_RDTSCP | INSN_CPUID)
+#define BARRIER_INSNS (SYNC_INSNS | INSN_INT | INSN_INT3 | INSN_XBEGIN | INSN_XSAVE)
+
+static bool is_pushf(const uint8_t *code)
+{
+	return code[0] == 0x9c || (code[0] == 0x66 && code[1] == 0x9c);
+}
+
+static bool in_writable(struct task *t, uint64_t addr)
+{
+	struct maps maps = { 0 };
+	const struct mapping *m;
+	bool yes;
+
+	if (maps_read(t->tid, &maps))
+		return false;
+	m = maps_find(&maps, addr);
+	yes = m && (m->prot & PROT_WRITE || m->shared);
+	maps_free(&maps);
+	return yes;
+}
+
+static void look(struct task *t, uint64_t addr, const uint8_t *code, size_t n, struct place *p)
+{
+	struct insn in;
+
+	memset(p, 0, sizeof(*p));
+	p->addr = addr;
+	memcpy(&p->code, code, 4);
+	if (insn_decode(code, n, addr, &in)) {
+		p->barrier = 1;
+		return;
+	}
+	p->next_is_call = (in.flags & SYNC_INSNS) != 0;
+	p->barrier = (in.flags & BARRIER_INSNS) != 0 || is_pushf(code);
+	p->rep_len = in.flags & INSN_REP ? in.len : 0;
+	if (!p->barrier && !p->rep_len)
+		p->site = (uint8_t)filter_site_look(t->mm->mem_fd, addr);
+	p->writable = p->site && in_writable(t, addr);
+}
+
+static const struct place *place_at(struct recording *r, struct task *t, uint64_t addr)
+{
+	struct place *p = &r->places->v[(addr * 0x9e3779b97f4a7c15ull) >> 52 & (PLACES - 1)];
+	uint8_t code[INSN_MAX_BYTES] = { 0 };
+	size_t n = mem_read_some(t->mm->mem_fd, addr, code, sizeof(code));
+	uint32_t head;
+
+	memcpy(&head, code, 4);
+	if (p->addr != addr || p->code != head)
+		look(t, addr, code, n, p);
+	return p;
+}
+
+static int set_debug_reg(pid_t tid, int n, uint64_t value)
+{
+	size_t at = offsetof(struct user, u_debugreg) + (size_t)n * sizeof(((struct user *)0)->u_debugreg[0]);
+
+	return ptrace(PTRACE_POKEUSER, tid, at, value) < 0 ? -errno : 0;
+}
+
+/* Resume and wait for this very task. 1: a trap of ours; 0: something else, which is t->stop now. */
+static int resume(struct task *t, int request)
+{
+	struct stop s;
+	int err = remote_resume(t->tid, request, 0);
+
+	if (!err)
+		err = remote_wait(t->tid, &s);
+	if (err)
+		return err;
+	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
+		return 1;
+	t->stop = s;
+	t->have_stop = true;
+	return 0;
+}
+
+/* Out of a repeated instruction, whose rounds may be millions. */
+static int leave_rep(struct task *t, uint64_t behind)
+{
+	int got;
+
+	if (set_debug_reg(t->tid, 0, behind) || set_debug_reg(t->tid, 7, 1))
+		return -RL_EUNSUPPORTED;
+	got = resume(t, PTRACE_CONT);
+	set_debug_reg(t->tid, 7, 0);
+	set_debug_reg(t->tid, 6, 0);
+	return got;
+}
+
+/* Signals raised by instructions must not be blocked: the kernel would reset their handlers. */
+static int mask_async(struct task *t, uint64_t *ret_old)
+{
+	uint64_t mask = ~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) | 1ull << (SIGFPE - 1) |
+			  1ull << (SIGTRAP - 1));
+
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(*ret_old), ret_old) < 0 ||
+	    ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask) < 0)
+		return errno == ESRCH ? -RL_EGONE : -errno;
+	return 0;
+}
+
+static bool is_good(const struct place *p, int steps)
+{
+	if (p->writable && steps < STEPS_WRITABLE)
+		return false;
+	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && steps >= STEPS_PICKY);
+}
+
+static enum clock_result step_on(struct recording *r, struct task *t)
+{
+	struct user_regs_struct regs;
+
+	for (int steps = 0; steps < STEPS_MAX; steps++) {
+		const struct place *p;
+		int got;
+
+		if (remote_getregs(t->tid, &regs))
+			return CLOCK_GONE;
+		if (agent_at_site(t, regs.rip))
+			return CLOCK_SYNC;
+		p = place_at(r, t, regs.rip);
+		if (p->next_is_call)
+			return CLOCK_SYNC;
+		if (p->barrier || is_good(p, steps))
+			return CLOCK_POINT;
+		got = p->rep_len ? leave_rep(t, regs.rip + p->rep_len) : resume(t, PTRACE_SINGLESTEP);
+		if (got == -RL_EUNSUPPORTED)
+			return CLOCK_POINT;
+		if (got < 0)
+			return CLOCK_GONE;
+		if (got == 0)
+			return CLOCK_SYNC;
+	}
+	return CLOCK_POINT;
+}
+
+enum clock_result clock_step(struct recording *r, struct task *t)
+{
+	enum clock_result got;
+	uint64_t mask;
+
+	if (!r->places) {
+		r->places = calloc(1, sizeof(*r->places));
+		if (!r->places)
+			return CLOCK_POINT;
+	}
+	if (mask_async(t, &mask))
+		return CLOCK_GONE;
+	got = step_on(r, t);
+	if (got != CLOCK_GONE)
+		ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
+	return got;
+}

@@ -1,0 +1,311 @@
+/* The recorder's own state. One struct recording a run; nothing at file scope but what a signal handler needs. */
+#ifndef RELIVE_RECORDER_INTERNAL_H
+#define RELIVE_RECORDER_INTERNAL_H
+
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include "common/buf.h"
+#include "recorder/record.h"
+#include "trace-fmt/trace.h"
+#include "tracee/layout.h"
+#include "tracee/maps.h"
+#include "tracee/pagetrack.h"
+#include "tracee/remote.h"
+#include "tracee/stop.h"
+#include "tracee/sysinfo.h"
+#include "tracee/sysplan.h"
+#include "tracee/xstate.h"
+
+/* A stack that certainly is one: bytes below its owner's sp - 128 are dead. */
+struct stack_range {
+	uint64_t start, end;
+};
+
+/* An address space. Shared by the tasks of a process, and by a vfork child with its parent. */
+struct mm {
+	int refs;
+	int mem_fd;
+	uint64_t brk_start, brk;
+	pid_t tid;                      /* a task that lives in it, for /proc */
+	struct pagetrack *pages;        /* NULL until the first clock point */
+	struct agent_mm *agent;         /* NULL: it has no agent */
+	bool undumpable;                /* as the program has asked by prctl(2); the kernel does not know */
+	bool has_shared;                /* it has, or had, memory in common with others */
+	uint64_t stack_low, stack_top;  /* the main stack as replay has it: at its full limit */
+	uint8_t slot_used[RL_SCRATCH_SLOTS];
+	struct stack_range *mmap_stacks;   /* mappings made with MAP_STACK */
+	size_t n_mmap_stacks, cap_mmap_stacks;
+};
+
+/* What rt_sigaction(2) is given: the kernel's own struct sigaction. */
+struct sig_action {
+	uint64_t handler, flags, restorer, mask;
+};
+
+struct proc {
+	uint32_t no;
+	pid_t pid;
+	int n_tasks;
+	struct sig_action segv;         /* the program's, for SIGSEGV; zeros: the default */
+	struct mm *mm;
+	struct proc *next;
+};
+
+enum task_state {
+	TASK_READY,      /* in a ptrace-stop; may be resumed, or has a stop to be handled */
+	TASK_BLOCKED,    /* in the kernel, in a call whose EV_SYSCALL_ENTER is recorded */
+	TASK_FROZEN,     /* in a group-stop */
+	TASK_DYING,      /* on its way out; its death is awaited */
+	TASK_DEAD,
+};
+
+enum task_where {
+	AT_USER,         /* at the border to user mode */
+	AT_ENTRY,        /* a system call's entry was seen, the call not yet run */
+	IN_CALL,         /* the kernel works on the call */
+};
+
+/* What a seccomp filter of the program has condemned its caller to. */
+enum sec_fate { SEC_NONE, SEC_SIGSYS, SEC_KILLED, SEC_SIGKILL };
+
+struct task {
+	uint32_t no;
+	pid_t tid;
+	struct proc *proc;
+	struct mm *mm;
+	enum task_state state;
+	enum task_where where;
+	bool have_stop;                 /* `stop` waits to be handled */
+	struct stop stop;
+
+	struct user_regs_struct entry;  /* registers at the current call's entry, as the program made them */
+	struct sys_call call;
+	bool entered;                   /* EV_SYSCALL_ENTER was written */
+	bool skipped;                   /* the call does not reach the kernel: `forced` is its result */
+	int64_t forced;
+	bool args_changed;              /* registers differ from `entry` while the call runs */
+	bool have_plan;
+	struct sysplan plan;
+	bool agent_ran;                 /* it may have left something in the agent's buffer */
+	bool at_restart;                /* stopped between an ERESTART result and the restart */
+	bool segv_blocked;              /* by the program */
+	bool doomed;                    /* a fatal signal of its is recorded */
+	int restart_nr;                 /* the call that restart_syscall continues; -1 */
+	struct sys_call restart_call;
+	struct sec_filter *filters;     /* the newest of the program's own seccomp filters */
+	bool sec_strict;
+	enum sec_fate sec_fate;
+	uint32_t sec_data;
+	cpu_set_t cpus;                 /* what it believes to run on */
+	int slot;                       /* of scratch memory; -1 */
+	struct ev_new_task child;       /* made by the current call */
+	uint64_t child_settid;          /* where the kernel wrote the child's id, in the child's memory; 0 */
+
+	uint64_t clear_tid;             /* set_tid_address(2) */
+	uint64_t robust_list;           /* set_robust_list(2) */
+	struct stack_range stack;       /* its stack, if certain; start == end: unknown */
+	int stat_fd;                    /* /proc/PID/task/TID/stat; -1: not open yet */
+	struct learn_page *learn;       /* argument pages before a call whose outputs are not known */
+	size_t n_learn;
+	struct ev_page *verify;         /* all its memory's hashes at the current call's entry, for verify_full */
+	size_t n_verify;
+	uint64_t verify_at;             /* events written by then */
+	struct task *next;
+};
+
+/* Contents of a mapped file, as they were, or of shared memory, as it changes. */
+struct object_entry {
+	uint64_t dev, ino;              /* as /proc/PID/maps has them */
+	uint64_t st_dev;                /* as stat(2) has it: they differ on some file systems */
+	uint64_t size, mtime_ns;        /* of a private one: with another size or time it is another object */
+	uint64_t now_size;              /* of a private one's file, since it was written to */
+	uint64_t btime_ns;              /* of a file that is mapped shared: inode numbers are used again; 0: not known */
+	uint32_t id;
+	bool shared;
+	bool whole;                     /* stored whole: an ELF file */
+	bool stale;                     /* private, and its file was written to since */
+	bool live;                      /* private: may still be mapped */
+	uint64_t *have;                 /* bitmap of the pages already stored */
+	size_t have_pages;
+	struct object_entry *next;
+};
+
+struct recording {
+	const struct record_opts *opts;
+	struct record_result *result;
+	struct trace_writer *w;
+	uint64_t start_ns;
+	uint64_t rng;
+
+	struct task *tasks;
+	struct proc *procs;
+	uint32_t n_tasks_ever, n_procs_ever;
+	struct task *current;
+	pid_t root_pid;
+	bool root_done;
+	int root_status;
+	struct object_entry *objects;
+	struct sec_filter *filters;     /* all there are */
+	uint64_t proc_dev;              /* st_dev of /proc */
+
+	struct clock_places *places;    /* of clock_step.c */
+	uint64_t slice_cpu_ns;          /* processor time of the current task when its slice began */
+	bool slice_over;                /* the current task should yield at the next synchronous point */
+	timer_t timer, flush_timer;
+	bool unflushed;                 /* events were appended since the last flush */
+	struct sigaction old_alarm;     /* as we were started with */
+	sigset_t old_mask;
+	cpu_set_t cpus;                 /* what the program is to see as its processors */
+	int cpu;
+	bool cpuid_faults;
+	uint64_t unknown[16];           /* calls whose outputs were learned: number << 32 | ioctl request */
+	size_t n_unknown;
+	int err;                        /* the first failure to write the trace */
+
+	/* The event under construction. */
+	struct event ev;
+	struct buf ev_bytes;            /* contents of writes; offsets until emit */
+	struct ev_write *writes; size_t n_writes, cap_writes;
+	struct ev_asop *asops; size_t n_asops, cap_asops;
+	struct ev_output *outputs; size_t n_outputs, cap_outputs;
+	struct early_stop { pid_t tid; int status; struct early_stop *next; } *early;
+};
+
+/* emit.c: building one event at a time */
+void ev_begin(struct recording *r, struct task *t, enum event_kind kind);
+void ev_write_bytes(struct recording *r, uint32_t task, uint64_t addr, const void *bytes, size_t n);
+/* Record n bytes of the task's memory as written by the kernel. Holes are left out. */
+void ev_write_memory(struct recording *r, struct task *t, uint64_t addr, size_t n);
+void ev_asop(struct recording *r, const struct ev_asop *op);
+void ev_output(struct recording *r, int stream, uint64_t addr, uint64_t len);
+void ev_end(struct recording *r);
+/* Pass on what has been waiting for some time. To be called now and then; not between ev_begin and ev_end. */
+void flush_events(struct recording *r);
+uint64_t now_ns(void);
+uint64_t rnd(struct recording *r);
+
+/* task.c */
+struct task *task_add(struct recording *r, pid_t tid, struct proc *p, struct mm *mm);
+struct proc *proc_add(struct recording *r, pid_t pid, struct mm *mm);
+struct task *task_by_tid(struct recording *r, pid_t tid);
+void task_remove(struct recording *r, struct task *t);
+struct mm *mm_new(pid_t tid);
+void mm_put(struct mm *mm);
+int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret);
+int task_mask_signals(struct task *t, uint64_t *ret_old);   /* block all; for injected calls and stepping */
+int task_unmask_signals(struct task *t, uint64_t old);
+struct sys_mem task_memory(struct task *t);
+/*
+ * The canonical form of the task's extended state (XSTATE_MAX bytes at @canon; returns its length, 0 on failure), which is
+ * then put back from it, as replay will do. What XSAVE writes tells which components are "in use", whatever their values:
+ * programs keep that on their stacks (ld.so's lazy binding does), so it has to be the same on both sides.
+ */
+size_t task_settle_xstate(struct task *t, uint8_t *canon);
+/* The write of CLONE_CHILD_SETTID, for the event that has parent->child. */
+void ev_child_settid(struct recording *r, struct task *parent);
+void task_new_child(struct recording *r, struct task *parent);
+void task_exiting(struct recording *r, struct task *t);
+void task_died(struct recording *r, struct task *t, int status);
+int task_execed(struct recording *r, struct task *t);
+
+/* start.c */
+int start_program(struct recording *r, struct task **ret_root);
+
+/* ckpt.c: the checkpoint of an exec */
+int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id);
+
+/* object.c: contents of mapped files */
+int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id);
+/* The shared object of a mapping or file; NULL: it was never mapped. */
+struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns);
+uint64_t file_btime_ns(int fd, const char *path);
+
+/* filewrite.c: what a call did to files that recorded processes have mapped, and to other processes' memory */
+void file_written(struct recording *r, struct task *t, const struct sys_call *c);
+
+/* aspace.c: what a call did to the address space */
+/* Mappings of objects in [addr, addr + len), as the kernel has them now, become AS_MAP operations. */
+void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t len, uint16_t extra_flags);
+/* The lowest address to which the kernel would let the main stack m grow. Replay maps it to there at once. */
+uint64_t stack_bottom(struct task *t, const struct maps *maps, const struct mapping *m);
+/* Its limit has changed. */
+void stack_relimit(struct recording *r, struct task *t);
+void aspace_before(struct recording *r, struct task *t);
+void aspace_after(struct recording *r, struct task *t, const struct sys_call *c);
+
+/* syscall.c */
+void syscall_entry(struct recording *r, struct task *t);
+void syscall_exit(struct recording *r, struct task *t);
+/* Write EV_SYSCALL_ENTER if the task is in a call and that is not written yet. */
+void syscall_enter(struct recording *r, struct task *t);
+
+/* learn.c: outputs of calls that the table does not know */
+void learn_before(struct recording *r, struct task *t);
+void learn_after(struct recording *r, struct task *t);
+/* Name them in the result's warning. */
+void learn_warn(struct recording *r);
+
+/* quirks.c: calls whose effect on the program differs from what the kernel would do */
+void quirk_entry(struct recording *r, struct task *t);
+void quirk_exit(struct recording *r, struct task *t);
+
+/* signal.c */
+void signal_stop(struct recording *r, struct task *t);
+bool signal_is_ignored(struct task *t, int sig);
+/* Calls that change what the program wants of SIGSEGV have ended. */
+void signal_note_inherited(struct proc *p);
+void signal_note_mask(struct task *t);
+void signal_note_action(struct task *t);
+
+/* seccomp.c: the program's own filters, run by us instead of the kernel */
+void seccomp_entry(struct task *t);                  /* may answer t's call */
+void seccomp_call(struct recording *r, struct task *t);   /* the calls that set filters, and ask for them */
+void seccomp_exit(struct task *t);                   /* raise the signal that t was condemned to */
+/* If this signal is that one: put its details into *info and into the task. */
+bool seccomp_siginfo(struct task *t, siginfo_t *info);
+void seccomp_inherit(struct task *child, const struct task *parent);
+void seccomp_free(struct recording *r);
+
+/* clock.c */
+enum clock_result { CLOCK_POINT, CLOCK_SYNC, CLOCK_GONE };
+/*
+ * End a slice where the task stands, or a few instructions on where replay can stop more cheaply. CLOCK_POINT: the
+ * event is written. CLOCK_SYNC: a synchronous point comes at once; if t->have_stop, it has come.
+ */
+enum clock_result clock_point(struct recording *r, struct task *t);
+/* The steps alone, without a signal in between: CLOCK_SYNC: in front of a system call, or a fault happened (t->have_stop). */
+enum clock_result clock_step(struct recording *r, struct task *t);
+/* The event alone, at the task's present registers. */
+void clock_record(struct recording *r, struct task *t);
+
+/* With verify_full: hash all memory at a call's entry; and put that into the event under construction. */
+void clock_verify_take(struct recording *r, struct task *t);
+void clock_verify_put(struct recording *r, struct task *t);
+
+/* sched.c */
+struct task *sched_pick(struct recording *r);   /* NULL: no task is left */
+bool sched_others_ready(const struct recording *r, const struct task *t);
+int sched_open(struct recording *r);
+void sched_close(struct recording *r);
+/* Ending a slice took so long: let the next ones be long enough that this is a small part of them. */
+void sched_cost(uint64_t ns);
+/* The running task is about to reach a synchronous point: don't interrupt it any more in this slice. */
+void sched_let_be(void);
+/* Around a wait for a running task: the timer may interrupt it only between these. */
+void sched_run_begin(struct recording *r, struct task *t);
+void sched_run_end(void);
+/* Something happened while t runs: does that make it preemptible now? */
+void sched_recheck(struct recording *r, struct task *t);
+
+/* loop.c */
+int record_loop(struct recording *r);
+/* Resume t and wait for its next stop, taking care of what other tasks report meanwhile. */
+int run_until_stop(struct recording *r, struct task *t, int request, int sig);
+/* Take in what waitpid(2) reported about a task. */
+void note_stop(struct recording *r, pid_t tid, int status);
+
+#endif

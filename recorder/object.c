@@ -1,0 +1,278 @@
+/* Contents of mapped files and of shared memory: each stored once. */
+#include "recorder/internal.h"
+#include "recorder/agent.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "common/scope.h"
+
+uint64_t file_btime_ns(int fd, const char *path)
+{
+	struct statx x;
+
+	if (statx(fd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BTIME, &x) < 0 || !(x.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)x.stx_btime.tv_sec * 1000000000u + x.stx_btime.tv_nsec;
+}
+
+struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns)
+{
+	for (struct object_entry *o = r->objects; o; o = o->next) {
+		if (o->shared && o->ino == ino && (o->dev == dev || o->st_dev == dev) &&
+		    (o->btime_ns == btime_ns || !o->btime_ns || !btime_ns))
+			return o;
+	}
+	return NULL;
+}
+
+static struct object_entry *object_private(struct recording *r, const struct object_entry *want)
+{
+	struct object_entry *o = r->objects;
+
+	while (o && (o->shared || o->stale || o->dev != want->dev || o->ino != want->ino || o->size != want->size ||
+		     o->mtime_ns != want->mtime_ns))
+		o = o->next;
+	return o;
+}
+
+static bool page_known(const struct object_entry *o, uint64_t index)
+{
+	return index < o->have_pages && (o->have[index / 64] >> (index % 64) & 1);
+}
+
+static int page_mark(struct object_entry *o, uint64_t index)
+{
+	if (index >= o->have_pages) {
+		size_t pages = (index / 64 + 1) * 64 * 2;
+		uint64_t *more = realloc(o->have, pages / 8);
+
+		if (!more)
+			return -ENOMEM;
+		memset((char *)more + o->have_pages / 8, 0, (pages - o->have_pages) / 8);
+		o->have = more;
+		o->have_pages = pages;
+	}
+	o->have[index / 64] |= 1ull << (index % 64);
+	return 0;
+}
+
+#define BATCH 64
+
+/* Where an object's bytes come from: its file, or the mapping itself. */
+struct source {
+	int fd;              /* -1: the mapping */
+	int mem_fd;
+	uint64_t map_addr, map_off;
+};
+
+static size_t source_read(const struct source *s, uint64_t off, uint8_t *out, size_t n)
+{
+	size_t got;
+
+	if (s->fd >= 0) {
+		ssize_t k = pread(s->fd, out, n, (off_t)off);
+
+		got = k > 0 ? (size_t)k : 0;
+	} else {
+		got = mem_read_some(s->mem_fd, s->map_addr + (off - s->map_off), out, n);
+	}
+	memset(out + got, 0, n - got);
+	return got;
+}
+
+static int store_range(struct recording *r, struct object_entry *o, const struct source *s, uint64_t off, uint64_t end)
+{
+	uint8_t bytes[BATCH * TRACE_PAGE];
+	struct object_page pages[BATCH];
+	int err;
+
+	while (off < end) {
+		size_t n = end - off < sizeof(bytes) ? (size_t)(end - off) : sizeof(bytes);
+		size_t n_pages = 0;
+
+		source_read(s, off, bytes, n);
+		for (size_t i = 0; i * TRACE_PAGE < n; i++) {
+			uint64_t index = off / TRACE_PAGE + i;
+
+			if (page_known(o, index))
+				continue;
+			if (n - i * TRACE_PAGE < TRACE_PAGE)
+				memset(bytes + n, 0, TRACE_PAGE - n % TRACE_PAGE);
+			pages[n_pages].index = index;
+			err = trace_put_page(r->w, bytes + i * TRACE_PAGE, &pages[n_pages].page_id);
+			if (!err)
+				err = page_mark(o, index);
+			if (err)
+				return err;
+			n_pages++;
+		}
+		if (n_pages) {
+			err = trace_put_object_pages(r->w, o->id, n_pages, pages);
+			if (err)
+				return err;
+		}
+		off += n;
+	}
+	return 0;
+}
+
+static bool source_is(int fd, const struct mapping *m)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == m->ino;
+}
+
+/* A descriptor on the mapped file itself, or -1. Its name may by now mean another file: the inode decides. */
+static int source_open(struct task *t, const struct mapping *m)
+{
+	char path[128];
+	int fd;
+
+	if (t->where != AT_USER) {
+		bool maps = t->call.nr == SYS_mmap;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, (int)t->call.arg[maps ? 4 : 0]);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && source_is(fd, m))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/exe", t->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && source_is(fd, m))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	if (m->name[0] != '/')
+		return -1;
+	fd = open(m->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && source_is(fd, m))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* New memory without a name is zero: reading it would only make it real. */
+static bool is_new_anonymous(const struct task *t, const struct mapping *m)
+{
+	return t->call.nr == SYS_mmap && t->call.arg[3] & MAP_ANONYMOUS && (uint64_t)t->call.ret == m->start;
+}
+
+static int mark_range(struct object_entry *o, uint64_t off, uint64_t end)
+{
+	int err = 0;
+
+	for (; !err && off < end; off += TRACE_PAGE)
+		err = page_mark(o, off / TRACE_PAGE);
+	return err;
+}
+
+static int object_new(struct recording *r, const struct mapping *m, const struct object_entry *want, uint64_t size,
+		      bool elf, struct object_entry **ret)
+{
+	struct trace_object to = { .size = size, .dev = m->dev, .ino = m->ino, .path = m->name };
+	struct object_entry *o = calloc(1, sizeof(*o));
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	*o = *want;
+	o->whole = elf && !want->shared;
+	to.flags = (o->whole ? OBJ_ELF : 0) | (want->shared ? OBJ_SHARED_MEM : 0);
+	err = trace_put_object(r->w, &to, &o->id);
+	if (err) {
+		free(o);
+		return err;
+	}
+	o->next = r->objects;
+	r->objects = o;
+	agent_watch_file(r, o->ino);
+	*ret = o;
+	return 0;
+}
+
+static int private_object(struct recording *r, const struct mapping *m, const struct source *s, const struct stat *st,
+			  uint32_t *ret_id)
+{
+	struct object_entry want = { .dev = m->dev, .ino = m->ino, .st_dev = m->dev };
+	uint64_t end = m->off + (m->end - m->start);
+	uint8_t magic[SELFMAG] = { 0 };
+	struct object_entry *o;
+	int err = 0;
+
+	if (st) {
+		want.st_dev = st->st_dev;
+		want.size = (uint64_t)st->st_size;
+		want.mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+		(void)!pread(s->fd, magic, sizeof(magic), 0);
+	}
+	o = object_private(r, &want);
+	if (!o) {
+		err = object_new(r, m, &want, st ? want.size : end, memcmp(magic, ELFMAG, SELFMAG) == 0, &o);
+		if (!err && o->whole)
+			err = store_range(r, o, s, 0, want.size);
+		if (err)
+			return err;
+	}
+	o->live = true;
+	*ret_id = o->id;
+	if (o->whole)
+		return 0;
+	if (st && end > want.size)
+		end = want.size;
+	return m->off < end ? store_range(r, o, s, m->off, end) : 0;
+}
+
+/* Its size and times change while it is mapped; it stays one object. Its bytes are those of the mapping. */
+static int shared_object(struct recording *r, struct task *t, const struct mapping *m, const struct source *s,
+			 const struct stat *st, uint32_t *ret_id)
+{
+	struct object_entry want = { .dev = m->dev, .ino = m->ino, .st_dev = m->dev, .shared = true };
+	struct source mapped = { .fd = -1, .mem_fd = s->mem_fd, .map_addr = s->map_addr, .map_off = s->map_off };
+	uint64_t end = m->off + (m->end - m->start);
+	struct object_entry *o;
+	int err;
+
+	want.size = end;
+	if (st) {
+		want.st_dev = st->st_dev;
+		want.size = (uint64_t)st->st_size;
+		want.btime_ns = file_btime_ns(s->fd, "");
+	}
+	o = object_shared(r, m->dev, m->ino, want.btime_ns);
+	if (!o) {
+		err = object_new(r, m, &want, want.size, false, &o);
+		if (err)
+			return err;
+	}
+	t->mm->has_shared = true;
+	*ret_id = o->id;
+	if (is_new_anonymous(t, m))
+		return mark_range(o, m->off, end);
+	if (end > o->size)
+		end = (o->size + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1);
+	return m->off < end ? store_range(r, o, &mapped, m->off, end) : 0;
+}
+
+int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id)
+{
+	autoclose int fd = source_open(t, m);
+	struct source s = { .fd = fd, .mem_fd = t->mm->mem_fd, .map_addr = m->start, .map_off = m->off };
+	struct stat st;
+	bool known = fd >= 0 && fstat(fd, &st) == 0;
+
+	if (m->shared)
+		return shared_object(r, t, m, &s, known ? &st : NULL, ret_id);
+	return private_object(r, m, &s, known ? &st : NULL, ret_id);
+}

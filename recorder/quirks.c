@@ -1,0 +1,244 @@
+/*
+ * Calls whose effect differs under a recorder, put right: the program sees the machine's processors, not the one it
+ * is pinned to, and what would make replay's memory change by itself is turned into something that does not.
+ */
+#include "recorder/internal.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "tracee/layout.h"
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+static void skip(struct task *t, int64_t result)
+{
+	t->skipped = true;
+	t->forced = result;
+}
+
+/* Data that the kernel moves between descriptors never passes through memory: make the program copy it itself. */
+static bool moves_to_stdio(struct task *t, int fd)
+{
+	return syscall(SYS_kcmp, getpid(), t->tid, 0, STDOUT_FILENO, fd) == 0 ||
+	       syscall(SYS_kcmp, getpid(), t->tid, 0, STDERR_FILENO, fd) == 0;
+}
+
+static void entry_madvise(struct task *t)
+{
+	switch (t->call.arg[2]) {
+	case MADV_FREE:          /* frees when the kernel likes */
+		t->call.arg[2] = MADV_DONTNEED;
+		t->args_changed = true;
+		break;
+	case MADV_WIPEONFORK:    /* programs cope: kernels before 4.14 lack it */
+		skip(t, -EINVAL);
+		break;
+	}
+}
+
+/* Devices that share memory with hardware or a virtual machine, which writes it whenever it likes: not there. */
+static void entry_open(struct task *t, uint64_t name)
+{
+	static const char *const absent[] = { "/dev/kvm", "/dev/dri/", "/dev/nvidia", "/dev/kfd", "/dev/vfio/", "/dev/uio" };
+	char text[64] = "";
+
+	if (mem_read_some(t->mm->mem_fd, name, text, sizeof(text) - 1) == 0)
+		return;
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		if (strncmp(text, absent[i], strlen(absent[i])) == 0)
+			skip(t, -ENOENT);
+	}
+}
+
+static void entry_prctl(struct recording *r, struct task *t)
+{
+	switch (t->call.arg[0]) {
+	case PR_SET_TSC:
+		skip(t, 0);
+		break;
+	case PR_SET_SYSCALL_USER_DISPATCH:   /* calls that we would not see */
+		skip(t, -EINVAL);
+		break;
+	case PR_SET_MM:          /* moves brk and the stack, as far as the kernel's books go */
+		skip(t, -EPERM);
+		break;
+	case PR_SET_DUMPABLE:    /* it would shut us out of /proc/PID of its children */
+		skip(t, t->call.arg[1] <= 1 ? 0 : -EINVAL);
+		if (t->call.arg[1] <= 1)
+			t->mm->undumpable = !t->call.arg[1];
+		break;
+	case PR_GET_DUMPABLE:
+		if (t->mm->undumpable)
+			skip(t, 0);
+		break;
+	case PR_SET_SECCOMP:
+	case PR_GET_SECCOMP:
+		seccomp_call(r, t);
+		break;
+	}
+}
+
+static struct task *affinity_target(struct recording *r, struct task *t)
+{
+	return task_by_tid(r, t->call.arg[0] ? (pid_t)t->call.arg[0] : t->tid);
+}
+
+/* The kernel never hears of it; what it would have answered, the program gets. */
+static void entry_setaffinity(struct recording *r, struct task *t)
+{
+	struct task *target = affinity_target(r, t);
+	cpu_set_t want, both;
+	size_t n = t->call.arg[1] < sizeof(want) ? (size_t)t->call.arg[1] : sizeof(want);
+
+	CPU_ZERO(&want);
+	if (!target)
+		return;
+	if (mem_read(t->mm->mem_fd, t->call.arg[2], &want, n)) {
+		skip(t, -EFAULT);
+		return;
+	}
+	CPU_AND(&both, &want, &r->cpus);
+	skip(t, CPU_COUNT(&both) ? 0 : -EINVAL);
+	if (CPU_COUNT(&both))
+		target->cpus = both;
+}
+
+static void entry_arch_prctl(struct task *t)
+{
+	switch (t->call.arg[0]) {
+	case ARCH_SET_CPUID:
+		skip(t, t->call.arg[1] ? 0 : -ENODEV);
+		break;
+	case ARCH_GET_CPUID:
+		skip(t, 1);
+		break;
+	case ARCH_MAP_VDSO_X32:
+	case ARCH_MAP_VDSO_32:
+	case ARCH_MAP_VDSO_64:
+		skip(t, -EINVAL);
+		break;
+	}
+}
+
+void quirk_entry(struct recording *r, struct task *t)
+{
+	switch (t->call.nr) {
+	case SYS_madvise:
+		entry_madvise(t);
+		break;
+	case SYS_prctl:
+		entry_prctl(r, t);
+		break;
+	case SYS_open:
+		entry_open(t, t->call.arg[0]);
+		break;
+	case SYS_openat:
+		entry_open(t, t->call.arg[1]);
+		break;
+	case SYS_arch_prctl:
+		entry_arch_prctl(t);
+		break;
+	case SYS_seccomp:
+		seccomp_call(r, t);
+		break;
+	case SYS_sched_setaffinity:
+		entry_setaffinity(r, t);
+		break;
+	case SYS_sched_setscheduler:
+	case SYS_sched_setparam:
+	case SYS_sched_setattr:
+		skip(t, 0);
+		break;
+	case SYS_set_robust_list:
+		t->robust_list = t->call.arg[0];
+		break;
+	case SYS_set_tid_address:
+		t->clear_tid = t->call.arg[0];
+		break;
+	case SYS_sendfile:
+		if (moves_to_stdio(t, (int)t->call.arg[0]))
+			skip(t, -EINVAL);
+		break;
+	case SYS_splice:
+	case SYS_copy_file_range:
+		if (moves_to_stdio(t, (int)t->call.arg[2]))
+			skip(t, -EINVAL);
+		break;
+	case SYS_tee:
+		if (moves_to_stdio(t, (int)t->call.arg[1]))
+			skip(t, -EINVAL);
+		break;
+	case SYS_vmsplice:
+		if (moves_to_stdio(t, (int)t->call.arg[0]))
+			skip(t, -EINVAL);
+		break;
+	case SYS_mmap:
+		/* Memory that the kernel fills at its leisure is as good without the hint. */
+		if (t->call.arg[3] & MAP_POPULATE) {
+			t->call.arg[3] &= ~(uint64_t)MAP_POPULATE;
+			t->args_changed = true;
+		}
+		break;
+	}
+}
+
+static void exit_getaffinity(struct recording *r, struct task *t)
+{
+	struct task *target = affinity_target(r, t);
+	size_t n = (size_t)t->call.ret;
+
+	if (t->call.ret <= 0 || !target)
+		return;
+	if (n > sizeof(target->cpus))
+		n = sizeof(target->cpus);
+	if (mem_write(t->mm->mem_fd, t->call.arg[2], &target->cpus, n) == 0)
+		ev_write_bytes(r, t->no, t->call.arg[2], &target->cpus, n);
+}
+
+static void exit_setrlimit(struct recording *r, struct task *t, uint64_t pid, uint64_t resource)
+{
+	if (t->call.ret == 0 && resource == RLIMIT_STACK && (!pid || (pid_t)pid == t->proc->pid))
+		stack_relimit(r, t);
+}
+
+/* The time stamp counter traps to us, not to the program. */
+static void exit_get_tsc(struct recording *r, struct task *t)
+{
+	int mode = PR_TSC_ENABLE;
+
+	if (t->call.ret == 0 && mem_write(t->mm->mem_fd, t->call.arg[1], &mode, sizeof(mode)) == 0)
+		ev_write_bytes(r, t->no, t->call.arg[1], &mode, sizeof(mode));
+}
+
+void quirk_exit(struct recording *r, struct task *t)
+{
+	/* The kernel hands out the numbers before it knows whether there will be sockets. */
+	if (t->call.nr == SYS_socketpair && t->call.ret < 0)
+		ev_write_memory(r, t, t->call.arg[3], 2 * sizeof(int));
+	if (t->call.nr == SYS_prctl && t->call.arg[0] == PR_GET_TSC)
+		exit_get_tsc(r, t);
+	if (t->call.nr == SYS_rt_sigaction)
+		signal_note_action(t);
+	if (t->call.nr == SYS_rt_sigprocmask || t->call.nr == SYS_rt_sigreturn)
+		signal_note_mask(t);
+	if (t->call.nr == SYS_setrlimit)
+		exit_setrlimit(r, t, 0, t->call.arg[0]);
+	if (t->call.nr == SYS_prlimit64 && t->call.arg[2])
+		exit_setrlimit(r, t, t->call.arg[0], t->call.arg[1]);
+	if (t->call.nr == SYS_sched_getaffinity)
+		exit_getaffinity(r, t);
+	if (t->call.nr == SYS_sched_yield)
+		r->slice_over = true;
+}

@@ -1,0 +1,311 @@
+/*
+ * Signals. The kernel delivers them to the recorded program; the trace gets what the delivery did: the frame's bytes
+ * and the registers. Replay never has a signal delivered.
+ */
+#include "recorder/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include "common/err.h"
+#include "common/log.h"
+#include "common/scope.h"
+#include "recorder/agent.h"
+#include "tracee/layout.h"
+#include "tracee/xstate.h"
+
+enum disposition { DISP_DEFAULT, DISP_IGNORE, DISP_HANDLER };
+
+static uint64_t status_mask(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 16) : 0;
+}
+
+static enum disposition disposition_of(struct task *t, int sig)
+{
+	char path[64], text[4096];
+	autoclose int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	if (status_mask(text, "\nSigCgt:") >> (sig - 1) & 1)
+		return DISP_HANDLER;
+	if (status_mask(text, "\nSigIgn:") >> (sig - 1) & 1)
+		return DISP_IGNORE;
+	return DISP_DEFAULT;
+}
+
+bool signal_is_ignored(struct task *t, int sig)
+{
+	return disposition_of(t, sig) == DISP_IGNORE;
+}
+
+static bool default_ignores(int sig)
+{
+	return sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT;
+}
+
+static bool default_stops(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* Whether the instruction at rip raised it, so that it comes by itself at replay. */
+static bool is_fault(const siginfo_t *info)
+{
+	if (info->si_code <= 0)
+		return false;
+	switch (info->si_signo) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGTRAP:
+		return true;
+	}
+	return false;
+}
+
+/* ---- trapped instructions ---- */
+
+void signal_note_inherited(struct proc *p)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGSEGV, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+		p->segv.handler = (uint64_t)(uintptr_t)SIG_IGN;
+}
+
+void signal_note_mask(struct task *t)
+{
+	uint64_t mask;
+
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0)
+		t->segv_blocked = mask >> (SIGSEGV - 1) & 1;
+}
+
+void signal_note_action(struct task *t)
+{
+	if (t->call.ret == 0 && t->call.arg[0] == SIGSEGV && t->call.arg[1])
+		(void)mem_read(t->mm->mem_fd, t->call.arg[1], &t->proc->segv, sizeof(t->proc->segv));
+}
+
+/*
+ * To force the trap's SIGSEGV upon a program that blocks or ignores it, the kernel unblocks it and sets its
+ * disposition to the default. The program never had that signal: put both back.
+ */
+static void undo_forced_signal(struct task *t)
+{
+	const struct sig_action *want = &t->proc->segv;
+	uint64_t mask;
+	int64_t result;
+
+	if (!t->segv_blocked && want->handler != (uint64_t)(uintptr_t)SIG_IGN)
+		return;
+	if (want->handler && mem_write(t->mm->mem_fd, RL_DATA, want, sizeof(*want)) == 0)
+		(void)task_call(t, SYS_rt_sigaction, REMOTE_ARGS(SIGSEGV, RL_DATA, 0, 8), &result);
+	if (t->segv_blocked && ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0) {
+		mask |= 1ull << (SIGSEGV - 1);
+		(void)ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
+	}
+}
+
+static uint64_t read_tsc(uint32_t *ret_aux)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(*ret_aux));
+	return (uint64_t)hi << 32 | lo;
+}
+
+#define CPUID_1_ECX_RDRAND (1u << 30)
+#define CPUID_7_EBX_HLE (1u << 4)
+#define CPUID_7_EBX_RTM (1u << 11)
+#define CPUID_7_EBX_RDSEED (1u << 18)
+
+/* What cannot be replayed is masked out: programs then do without it. */
+static void run_cpuid(struct user_regs_struct *regs)
+{
+	uint32_t leaf = (uint32_t)regs->rax, sub = (uint32_t)regs->rcx;
+	uint32_t a, b, c, d;
+
+	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(sub));
+	if (leaf == 1)
+		c &= ~CPUID_1_ECX_RDRAND;
+	if (leaf == 7 && sub == 0)
+		b &= ~(CPUID_7_EBX_HLE | CPUID_7_EBX_RTM | CPUID_7_EBX_RDSEED);
+	regs->rax = a;
+	regs->rbx = b;
+	regs->rcx = c;
+	regs->rdx = d;
+}
+
+/* rdtsc, rdtscp and cpuid trap: do what they would do, and record it. True if it was one of them. */
+static bool trapped_instruction(struct recording *r, struct task *t)
+{
+	struct user_regs_struct before, after;
+	uint8_t code[3] = { 0 };
+	uint32_t aux;
+	uint64_t tsc;
+	unsigned len = 2;
+
+	if (remote_getregs(t->tid, &before))
+		return false;
+	mem_read_some(t->mm->mem_fd, before.rip, code, sizeof(code));
+	if (code[0] != 0x0f)
+		return false;
+	after = before;
+	if (code[1] == 0xa2) {
+		run_cpuid(&after);
+	} else if (code[1] == 0x31 || (code[1] == 0x01 && code[2] == 0xf9)) {
+		tsc = read_tsc(&aux);
+		after.rax = (uint32_t)tsc;
+		after.rdx = tsc >> 32;
+		if (code[1] == 0x01) {
+			after.rcx = aux;
+			len = 3;
+		}
+	} else {
+		return false;
+	}
+	after.rip += len;
+	ev_begin(r, t, EV_INSN);
+	r->ev.flags = EVF_BEFORE | EVF_AFTER;
+	r->ev.insn_len = (uint8_t)len;
+	r->ev.before = before;
+	r->ev.after = after;
+	ev_end(r);
+	after.orig_rax = -1ull;
+	remote_setregs(t->tid, &after);
+	undo_forced_signal(t);
+	return true;
+}
+
+/* ---- delivery ---- */
+
+/* struct rt_sigframe, arch/x86/include/asm/sigframe.h: return address, ucontext, siginfo, then the XSAVE area. */
+#define FRAME_UC 8
+#define FRAME_FPSTATE (FRAME_UC + offsetof(ucontext_t, uc_mcontext.fpregs))
+#define FRAME_MIN 440
+#define FPX_MAGIC1 0x46505853u
+#define FPX_SW_BYTES 464
+
+static size_t frame_bytes(struct task *t, uint64_t sp)
+{
+	uint64_t fp = 0;
+	uint32_t sw[2] = { 0 };
+	size_t n = FRAME_MIN;
+
+	if (mem_read(t->mm->mem_fd, sp + FRAME_FPSTATE, &fp, 8) || fp < sp || fp - sp > 65536)
+		return n;
+	if (mem_read(t->mm->mem_fd, fp + FPX_SW_BYTES, sw, sizeof(sw)) == 0 && sw[0] == FPX_MAGIC1 && sw[1] < 65536)
+		n = (size_t)(fp - sp) + sw[1];
+	else
+		n = (size_t)(fp - sp) + 512;
+	return n;
+}
+
+static void emit_signal(struct recording *r, struct task *t, const siginfo_t *info, uint32_t flags,
+			const struct user_regs_struct *before)
+{
+	ev_begin(r, t, EV_SIGNAL);
+	r->ev.flags = flags | (flags & EVF_SIG_SYNC ? EVF_BEFORE : 0);
+	r->ev.signo = info->si_signo;
+	r->ev.before = *before;
+	r->ev.n_siginfo = sizeof(*info);
+	r->ev.siginfo = (const uint8_t *)info;
+}
+
+static void deliver_to_handler(struct recording *r, struct task *t, const siginfo_t *info, uint32_t flags,
+			       const struct user_regs_struct *before)
+{
+	static uint8_t canon[XSTATE_MAX];
+	struct user_regs_struct after;
+
+	agent_show_restart(t);
+	/* A call injected since the signal's own stop has made it another signal's: say again what to deliver. */
+	ptrace(PTRACE_SETSIGINFO, t->tid, 0, info);
+	/* Single-stepping a delivery stops before the handler's first instruction. */
+	if (run_until_stop(r, t, PTRACE_SINGLESTEP, info->si_signo) || !t->have_stop)
+		return;
+	if (t->stop.kind != TS_SIGNAL || t->stop.sig != SIGTRAP || remote_getregs(t->tid, &after))
+		return;   /* no frame could be built: the kernel makes it a SIGSEGV, which comes next */
+	t->have_stop = t->at_restart = false;
+	emit_signal(r, t, info, flags | EVF_SIG_HANDLER | EVF_AFTER, before);
+	r->ev.after = after;
+	signal_note_mask(t);
+	ev_write_memory(r, t, after.rsp, frame_bytes(t, after.rsp));
+	r->ev.n_xstate = (uint32_t)task_settle_xstate(t, canon);
+	r->ev.xstate = canon;
+	ev_end(r);
+}
+
+/*
+ * An asynchronous signal may come anywhere: hold it back until the task stands where replay can stop cheaply. What the
+ * steps themselves raised comes again once the handler returns.
+ */
+static void stand_still(struct recording *r, struct task *t, const siginfo_t *info)
+{
+	if (agent_leave(r, t))
+		return;
+	clock_step(r, t);
+	if (t->have_stop && t->stop.kind == TS_SIGNAL)
+		t->have_stop = false;
+	if (t->have_stop)
+		return;
+	clock_record(r, t);
+	ptrace(PTRACE_SETSIGINFO, t->tid, 0, info);
+}
+
+void signal_stop(struct recording *r, struct task *t)
+{
+	struct user_regs_struct before;
+	enum disposition disp;
+	uint32_t flags = 0;
+	siginfo_t info;
+	int sig = t->stop.sig;
+	bool by_filter;
+
+	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
+		return;
+	if (sig == SIGSEGV && info.si_code == SI_KERNEL && trapped_instruction(r, t))
+		return;
+	by_filter = seccomp_siginfo(t, &info);
+	disp = disposition_of(t, sig);
+	if (disp == DISP_IGNORE || (disp == DISP_DEFAULT && (default_ignores(sig) || default_stops(sig)))) {
+		if (!(is_fault(&info) && disp == DISP_IGNORE)) {
+			if (default_stops(sig) && disp == DISP_DEFAULT && !t->at_restart && !agent_leave(r, t))
+				clock_record(r, t);   /* it will stand here while others run */
+			run_until_stop(r, t, PTRACE_CONT, sig);
+			return;
+		}
+	}
+	if (is_fault(&info))
+		flags |= EVF_SIG_SYNC;
+	else if (!t->at_restart && !by_filter)
+		stand_still(r, t, &info);
+	if (t->have_stop)
+		return;   /* it is ending */
+	if (remote_getregs(t->tid, &before))
+		return;
+	log_debug("task %u: signal %d code %d at %llx", t->no, sig, info.si_code, (unsigned long long)before.rip);
+	if (disp == DISP_HANDLER) {
+		deliver_to_handler(r, t, &info, flags, &before);
+		return;
+	}
+	emit_signal(r, t, &info, flags | EVF_SIG_FATAL, &before);
+	ev_end(r);
+	t->doomed = true;
+	run_until_stop(r, t, PTRACE_CONT, sig);
+}
