@@ -1,0 +1,195 @@
+/* Is this the instant? Comparing a task's state with a recorded clock point. */
+#include "replayer/internal.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <string.h>
+#include "common/err.h"
+#include "tracee/layout.h"
+#include "tracee/maps.h"
+#include "tracee/pagetrack.h"
+#include "tracee/remote.h"
+#include "tracee/xstate.h"
+
+#define FLAG_TF 0x100ull
+#define FLAG_RF 0x10000ull
+
+bool regs_equal(const struct user_regs_struct *a, const struct user_regs_struct *b)
+{
+	struct user_regs_struct x = *a, y = *b;
+
+	x.orig_rax = y.orig_rax = 0;
+	x.eflags &= ~(FLAG_TF | FLAG_RF);
+	y.eflags &= ~(FLAG_TF | FLAG_RF);
+	return memcmp(&x, &y, sizeof(x)) == 0;
+}
+
+static bool window_equal(struct rtask *t, const struct event *ev)
+{
+	uint8_t bytes[4096];
+
+	if (ev->n_window > sizeof(bytes))
+		return false;
+	return mem_read(t->host->mem_fd, ev->window_addr, bytes, ev->n_window) == 0 &&
+	       memcmp(bytes, ev->window, ev->n_window) == 0;
+}
+
+static int xstate_matches(struct rtask *t, const struct event *ev)
+{
+	static struct xstate x;
+	static uint8_t canon[XSTATE_MAX];
+	int err = xstate_read(t->host_tid, &x);
+
+	if (err)
+		return err;
+	return xstate_canon_equal(canon, xstate_canon(&x, canon), ev->xstate, ev->n_xstate);
+}
+
+static bool page_equal(struct rtask *t, const struct ev_page *p)
+{
+	uint8_t bytes[TRACE_PAGE];
+
+	if (mem_read(t->host->mem_fd, p->addr, bytes, sizeof(bytes)))
+		return false;
+	memset(bytes, 0, p->dead_bytes);
+	return page_hash_of(bytes) == p->hash;
+}
+
+bool pages_match(struct rtask *t, const struct event *ev)
+{
+	for (uint32_t i = 0; i < ev->n_pages; i++) {
+		if (!page_equal(t, &ev->pages[i]))
+			return false;
+	}
+	return true;
+}
+
+int clock_matches(struct session *s, struct rtask *t, const struct event *ev, size_t *ret_pages)
+{
+	size_t differ = 0;
+	int same;
+
+	if (ret_pages)
+		*ret_pages = 0;
+	if (!regs_equal(&t->regs, &ev->before) || !window_equal(t, ev))
+		return 0;
+	same = xstate_matches(t, ev);
+	if (same <= 0)
+		return same;
+	/* Most candidates differ in the page in which the last one did. */
+	if (!ret_pages && s->clock_page < ev->n_pages && !page_equal(t, &ev->pages[s->clock_page]))
+		return 0;
+	for (uint32_t i = 0; i < ev->n_pages; i++) {
+		if (!page_equal(t, &ev->pages[i])) {
+			differ++;
+			s->clock_page = i;
+			if (!ret_pages)
+				return 0;
+		}
+	}
+	if (ret_pages)
+		*ret_pages = differ;
+	return differ == 0;
+}
+
+/* ---- instants that no event names ---- */
+
+static bool is_stub(const struct host *h, const struct mapping *m)
+{
+	for (size_t i = 0; i < sizeof(h->stubs) / sizeof(h->stubs[0]); i++) {
+		if (h->stubs[i] && h->stubs[i] >= m->start && h->stubs[i] < m->end)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * How many of a page's bytes may be dead: below a task's red zone, and not far below. What lies there can depend on
+ * what nobody records (see docs/ARCHITECTURE.md on XSAVE).
+ */
+#define DEAD_REACH (256u << 10)
+
+static uint32_t maybe_dead(struct session *s, struct host *h, uint64_t page)
+{
+	uint32_t most = 0;
+
+	for (struct rtask *t = s->tasks; t; t = t->next) {
+		uint64_t end = t->regs.rsp - RED_ZONE;
+
+		if (t->host != h || page >= end || page + DEAD_REACH < end)
+			continue;
+		if (end - page >= TRACE_PAGE)
+			return TRACE_PAGE;
+		if (end - page > most)
+			most = (uint32_t)(end - page);
+	}
+	return most;
+}
+
+/* A hash over the non-zero private pages that the program has written, wherever they stand. */
+static int memory_hash(struct session *s, struct rtask *t, uint64_t *ret)
+{
+	static const uint8_t zeros[TRACE_PAGE];
+	struct maps maps = { 0 };
+	struct page_runs runs = { 0 };
+	uint64_t hash = 0;
+	int pagemap = pagemap_open(t->host->pid);
+	int err = pagemap < 0 ? pagemap : maps_read(t->host->pid, &maps);
+
+	for (size_t i = 0; !err && i < maps.n; i++) {
+		const struct mapping *m = &maps.v[i];
+
+		/* Not by whether it can be written now: a watch may have taken that away. Code was patched and restored. */
+		if (!(m->prot & PROT_EXEC) && (m->start < RL_BASE || m->start >= RL_END) && !is_stub(t->host, m))
+			err = pagemap_runs(pagemap, m->start, m->end, &runs);
+	}
+	for (size_t i = 0; !err && i < runs.n; i++) {
+		if (!page_is_anon(runs.v[i].flags))
+			continue;   /* whether pages of files are there depends on what the kernel read ahead */
+		for (uint64_t at = runs.v[i].start; at < runs.v[i].end; at += TRACE_PAGE) {
+			uint8_t bytes[TRACE_PAGE];
+
+			if (mem_read(t->host->mem_fd, at, bytes, sizeof(bytes)))
+				continue;
+			memset(bytes, 0, maybe_dead(s, t->host, at));
+			if (!memcmp(bytes, zeros, sizeof(zeros)))
+				continue;
+			hash = (hash ^ at) * 0x9e3779b97f4a7c15ull + page_hash_of(bytes);
+		}
+	}
+	page_runs_free(&runs);
+	maps_free(&maps);
+	if (pagemap >= 0)
+		close(pagemap);
+	*ret = hash;
+	return err;
+}
+
+static uint32_t window_take(struct rtask *t, uint8_t *out, size_t max)
+{
+	return (uint32_t)mem_read_some(t->host->mem_fd, t->regs.rsp - RED_ZONE, out, max);
+}
+
+int run_point_take(struct session *s, struct rtask *t, struct run_point *ret)
+{
+	ret->event_no = s->ev_no;
+	ret->task = t->no;
+	ret->regs = t->regs;
+	ret->n_window = window_take(t, ret->window, sizeof(ret->window));
+	return memory_hash(s, t, &ret->mem_hash);
+}
+
+int point_matches(struct session *s, struct rtask *t, const struct run_point *p)
+{
+	uint8_t window[sizeof(p->window)];
+	uint64_t hash;
+	int err;
+
+	(void)s;
+	if (!regs_equal(&t->regs, &p->regs) || window_take(t, window, sizeof(window)) != p->n_window ||
+	    memcmp(window, p->window, p->n_window) != 0)
+		return 0;
+	err = memory_hash(s, t, &hash);
+	return err ? err : hash == p->mem_hash;
+}

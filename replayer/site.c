@@ -1,0 +1,589 @@
+/* Waiting at addresses: int3 first, then filters that know what tells the wanted pass from the others. */
+#include "replayer/site.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "common/err.h"
+#include "common/log.h"
+#include "replayer/internal.h"
+#include "replayer/site_int.h"
+#include "tracee/filter_site.h"
+#include "tracee/insn.h"
+#include "tracee/layout.h"
+#include "tracee/remote.h"
+
+#define INT3 0xcc
+#define LEARN_PASSES 3       /* by int3, before a filter is built */
+#define STUB_BYTES 8192      /* a page of code, a page of slots and counter */
+#define STUB_SLOTS 4096
+#define STUB_COUNTER (STUB_SLOTS + FILTER_SLOT_BYTES)
+#define STUB_ROOM 0x200000ull
+#define REACH 0x70000000ull  /* of a jump, with room to spare */
+#define CODE_AHEAD 48
+
+int sites_open(struct session *s, struct rtask *t, const struct traps *traps, int flags, struct sites **ret)
+{
+	struct sites *ss = calloc(1, sizeof(*ss));
+
+	if (!ss)
+		return -ENOMEM;
+	ss->s = s;
+	ss->t = t;
+	ss->traps = traps;
+	ss->flags = flags;
+	if (!s->book)
+		s->book = site_book_new();
+	*ret = ss;
+	return s->book ? 0 : -ENOMEM;
+}
+
+static struct site *site_at(const struct sites *ss, uint64_t addr)
+{
+	for (size_t i = 0; i < ss->n; i++) {
+		if (ss->v[i].addr == addr)
+			return (struct site *)&ss->v[i];
+	}
+	return NULL;
+}
+
+bool sites_has(const struct sites *ss, uint64_t addr)
+{
+	return site_at(ss, addr) != NULL;
+}
+
+/* ---- what kind of place it is ---- */
+
+/*
+ * Code that can be written to, or is shared, must not be patched: the program may change it under the patch, or
+ * another process or mapping may see it.
+ */
+static int place_site(struct sites *ss, struct site *x)
+{
+	struct insn in;
+	uint8_t code[INSN_MAX_BYTES];
+	size_t n = mem_read_some(ss->t->host->mem_fd, x->addr, code, sizeof(code));
+	const struct mapping *m;
+	const struct maps *maps;
+	int err = site_book_maps(ss, &maps);
+
+	if (err)
+		return err;
+	m = maps_find(maps, x->addr);
+	x->writable = m && m->prot & PROT_WRITE;
+	x->prot = m ? m->prot : 0;
+	if (x->writable || (m && m->shared))
+		x->kind = SITE_DEBUG_REG;
+	if (!n || insn_decode(code, n, x->addr, &in) || in.flags & INSN_REP || (m && m->shared))
+		x->no_filter = true;
+	/* One page is guarded: what a filter displaces must not reach into the next. */
+	if (x->writable && (!(ss->flags & SITES_PROTECT) || x->addr % MAPS_PAGE > MAPS_PAGE - 64))
+		x->no_filter = true;
+	return 0;
+}
+
+int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, struct run_pass *pass)
+{
+	struct site *x = site_at(ss, addr);
+	int err = 0;
+
+	if (!x) {
+		if (ss->n == MAX_SITES)
+			return -E2BIG;
+		x = &ss->v[ss->n];
+		*x = (struct site){ .addr = addr, .kind = SITE_INT3 };
+		err = place_site(ss, x);
+		if (err)
+			return err;
+		ss->n++;
+	}
+	if (want)
+		x->want[x->n_wants++] = *want;
+	if (pass)
+		x->pass = pass;
+	if (want && x->n_wants == 1)
+		site_candidates(x, want, ss->flags & SITES_READ_MEMORY);
+	else if (want)
+		site_candidates_common(x, want);
+	return 0;
+}
+
+/* ---- building filters ---- */
+
+static int inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret)
+{
+	struct remote r = { .tid = ss->t->host_tid, .site = RL_STUB_CALL };
+	int err = rtask_flush(ss->t);
+
+	if (!err)
+		err = remote_call(&r, nr, arg, ret);
+	return err ? err : *ret < 0 && *ret >= -4095 ? (int)*ret : 0;
+}
+
+/*
+ * No recorded call happens while the stub is there, so any hole will do; but not right behind something that a program
+ * may run into the end of.
+ */
+static int map_stub(struct sites *ss, struct site *x)
+{
+	const struct maps *maps;
+	uint64_t from = x->addr > REACH + 0x10000 ? x->addr - REACH : 0x10000, at;
+	int64_t got;
+	int err = site_book_maps(ss, &maps);
+
+	if (err)
+		return err;
+	/* Above the code first: below a mapping's end there is mostly something else soon. */
+	at = maps_find_gap(maps, x->addr & ~0xfffull, x->addr + REACH, STUB_ROOM);
+	if (!at)
+		at = maps_find_gap(maps, from, x->addr, STUB_ROOM);
+	if (!at)
+		return -RL_EUNSUPPORTED;
+	at += STUB_ROOM / 2 + STUB_BYTES * (uint64_t)(x - ss->v);
+	err = inject(ss, SYS_mmap, REMOTE_ARGS(at, STUB_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1ull, 0), &got);
+	if (err)
+		return err == -ENOMEM ? err : -RL_EUNSUPPORTED;
+	x->stub = at;
+	ss->t->host->stubs[x - ss->v] = at;
+	return 0;
+}
+
+/* Whether a jump can be put there; looked at thoroughly once in a session. */
+static bool site_patchable(struct sites *ss, struct site *x)
+{
+	struct site_note *note = site_book_note(ss, x->addr);
+
+	if (!note->patch)
+		note->patch = filter_site_look(ss->t->host->mem_fd, x->addr) == FILTER_SITE_NONE ? -1 : 1;
+	return note->patch > 0;
+}
+
+static bool trap_inside(const struct sites *ss, const struct site *x, uint64_t end)
+{
+	for (uint64_t at = x->addr; at < end; at++) {
+		if (traps_has(ss->traps, at) || (at != x->addr && sites_has(ss, at)))
+			return true;
+	}
+	return false;
+}
+
+static int build_filter(struct sites *ss, struct site *x)
+{
+	uint8_t code[CODE_AHEAD];
+	struct filter_test tests[FILTER_MAX_TESTS];
+	struct filter_spec spec = { .site = x->addr, .stub = x->stub, .slots = x->stub + STUB_SLOTS, .tests = tests };
+	int err;
+
+	spec.code = (struct insn_code){ .bytes = code, .addr = x->addr, .known = x->addr };
+	spec.code.n = mem_read_some(ss->t->host->mem_fd, x->addr, code, sizeof(code));
+	if (x->n_wants)
+		spec.n_tests = site_choose(x, tests);
+	if (x->n_wants && !spec.n_tests)
+		return -EAGAIN;
+	if (x->pass) {
+		spec.counter = x->stub + STUB_COUNTER;
+		spec.stop_count = x->n_wants ? x->pass->stop_at : 0;
+		if (!x->n_wants) {
+			tests[0] = (struct filter_test){ .kind = FILTER_PASS, .want = x->pass->stop_at };
+			spec.n_tests = 1;
+		}
+	}
+	err = filter_build(&spec, &x->filter);
+	if (err)
+		return err;
+	memcpy(x->orig, code, sizeof(x->orig));
+	memcpy(x->displaced, code, sizeof(x->displaced));
+	if (trap_inside(ss, x, x->addr + x->filter.n_displaced))
+		return -RL_EUNSUPPORTED;
+	return mem_write(ss->t->host->mem_fd, x->stub, x->filter.code, x->filter.n);
+}
+
+/* ---- code that the program may change ---- */
+
+#define FAULTS_MAX 300   /* writes to a guarded page, until a stop at every pass is cheaper */
+
+static int protect_page(struct sites *ss, struct site *x, int prot)
+{
+	int64_t got;
+
+	return inject(ss, SYS_mprotect, REMOTE_ARGS(x->addr & ~(MAPS_PAGE - 1), MAPS_PAGE, (uint64_t)prot), &got);
+}
+
+bool sites_owns_fault(struct sites *ss)
+{
+	siginfo_t info;
+
+	if (ptrace(PTRACE_GETSIGINFO, ss->t->host_tid, 0, &info) < 0 || info.si_code != SEGV_ACCERR)
+		return false;
+	for (size_t i = 0; i < ss->n; i++) {
+		/* An unaligned store may begin on the page before. */
+		if (ss->v[i].guarded && ((uint64_t)(uintptr_t)info.si_addr - (ss->v[i].addr & ~(MAPS_PAGE - 1))) < MAPS_PAGE)
+			return true;
+	}
+	return false;
+}
+
+int sites_unguard(struct sites *ss)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ss->n; i++) {
+		if (ss->v[i].guarded)
+			err = protect_page(ss, &ss->v[i], ss->v[i].prot);
+	}
+	return err;
+}
+
+/* The code may be another now; and a page that is written to all the time is better left alone. */
+static int guard_again(struct sites *ss, struct site *x)
+{
+	uint8_t code[sizeof(x->displaced)];
+	bool same = mem_read(ss->t->host->mem_fd, x->addr, code, x->filter.n_displaced) == 0 &&
+		    memcmp(code, x->displaced, x->filter.n_displaced) == 0;
+
+	if (++x->n_faults > FAULTS_MAX || (!same && build_filter(ss, x))) {
+		x->guarded = false;
+		x->no_filter = true;
+		x->kind = SITE_DEBUG_REG;
+		return 0;
+	}
+	return protect_page(ss, x, x->prot & ~PROT_WRITE);
+}
+
+int sites_guard(struct sites *ss)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ss->n; i++) {
+		if (ss->v[i].guarded)
+			err = guard_again(ss, &ss->v[i]);
+	}
+	return err;
+}
+
+/* Every pass a stop. */
+static enum site_kind stop_kind(const struct site *x)
+{
+	return x->writable ? SITE_DEBUG_REG : SITE_INT3;
+}
+
+/* Turn the site into a filter, or adapt its tests. */
+static int site_filter(struct sites *ss, struct site *x)
+{
+	struct site_note *note = site_book_note(ss, x->addr);
+	int err = 0;
+
+	if (!x->stub && (trap_inside(ss, x, x->addr + 1) || !site_patchable(ss, x)))
+		err = -RL_EUNSUPPORTED;
+	if (!err && !x->stub)
+		err = map_stub(ss, x);
+	if (!err)
+		err = build_filter(ss, x);
+	if (!err && x->writable && !x->guarded) {
+		err = protect_page(ss, x, x->prot & ~PROT_WRITE);
+		x->guarded = !err;
+	}
+	if (err == -EAGAIN) {   /* nothing known tells passes apart */
+		x->kind = stop_kind(x);
+		return 0;
+	}
+	if (err == -RL_EUNSUPPORTED || err == -EINVAL || err == -ENOSPC) {
+		log_debug("no filter at %llx: %s", (unsigned long long)x->addr, rl_strerror(err));
+		x->no_filter = true;
+		x->kind = stop_kind(x);
+		return 0;
+	}
+	if (err)
+		return err;
+	x->kind = SITE_FILTER;
+	x->known = x->n_wants ? 0 : 1;
+	site_remember(x, note);
+	return 0;
+}
+
+int sites_missed(struct sites *ss)
+{
+	struct site *x = site_at(ss, ss->t->regs.rip);
+	bool news;
+
+	if (!x)
+		return 0;
+	x->n_misses++;
+	if (x->no_filter || (x->known && x->kind == SITE_FILTER))
+		return 0;
+	news = site_learn(ss, x);
+	if (x->n_misses < LEARN_PASSES && x->kind != SITE_FILTER)
+		return 0;
+	if (x->kind == SITE_FILTER && !news)
+		return 0;
+	return site_filter(ss, x);
+}
+
+/* What an earlier pass through here taught: begin with that. */
+static int prepare(struct sites *ss, struct site *x)
+{
+	struct site_note *note;
+
+	if (x->prepared || x->no_filter || x->kind == SITE_FILTER)
+		return 0;
+	x->prepared = true;
+	note = site_book_note(ss, x->addr);
+	if (!note->n_tests || !x->n_wants || !site_recall(x, note))
+		return 0;
+	return site_filter(ss, x);
+}
+
+/* ---- running ---- */
+
+static int poke_debug(struct sites *ss, int n, uint64_t value)
+{
+	size_t at = offsetof(struct user, u_debugreg) + (size_t)n * sizeof(((struct user *)0)->u_debugreg[0]);
+
+	return ptrace(PTRACE_POKEUSER, ss->t->host_tid, at, value) < 0 ? -errno : 0;
+}
+
+static uint64_t peek_debug(struct sites *ss, int n)
+{
+	size_t at = offsetof(struct user, u_debugreg) + (size_t)n * sizeof(((struct user *)0)->u_debugreg[0]);
+
+	return (uint64_t)ptrace(PTRACE_PEEKUSER, ss->t->host_tid, at, 0);
+}
+
+/* The highest register that nobody uses; watches take them from the lowest on. Execution: length and kind bits 0. */
+static bool set_debug_reg(struct sites *ss, struct site *x)
+{
+	uint64_t dr7 = peek_debug(ss, 7);
+
+	for (int n = 3; n >= 0; n--) {
+		if (dr7 >> (2 * n) & 3)
+			continue;
+		if (poke_debug(ss, n, x->addr) || poke_debug(ss, 7, (dr7 & ~(0xfull << (16 + 4 * n))) | 1ull << (2 * n)))
+			return false;
+		x->debug_reg = n;
+		return true;
+	}
+	return false;
+}
+
+bool sites_can_resume(const struct sites *ss)
+{
+	const struct site *x = site_at(ss, ss->t->regs.rip);
+
+	return !x || x->kind == SITE_FILTER;
+}
+
+/* A task that stands at or behind a filter's site goes on in the filter's copy. */
+static void enter_stub(struct sites *ss)
+{
+	struct user_regs_struct *regs = &ss->t->regs;
+
+	for (size_t i = 0; i < ss->n; i++) {
+		struct site *x = &ss->v[i];
+
+		if (x->kind != SITE_FILTER)
+			continue;
+		for (unsigned k = 0; k < x->filter.n_insns; k++) {
+			const struct filter_insn *in = &x->filter.insns[k];
+
+			if (regs->rip != x->addr + in->orig_off)
+				continue;
+			regs->rip = x->stub + (k ? in->stub_off : x->filter.continue_off);
+			ss->t->regs_dirty = true;
+			return;
+		}
+	}
+}
+
+static int insert_one(struct sites *ss, struct site *x)
+{
+	static const uint8_t int3 = INT3;
+	int mem_fd = ss->t->host->mem_fd;
+	int err;
+
+	if (x->kind == SITE_DEBUG_REG && set_debug_reg(ss, x)) {
+		x->inserted = SITE_DEBUG_REG;
+		return 0;
+	}
+	if (x->kind == SITE_FILTER) {
+		if (x->pass && mem_write(mem_fd, x->stub + STUB_COUNTER, &x->pass->seen, 8))
+			return -EFAULT;
+		err = mem_write(mem_fd, x->addr, x->filter.jmp, sizeof(x->filter.jmp));
+		x->inserted = SITE_FILTER;
+		return err;
+	}
+	if (mem_read(mem_fd, x->addr, x->orig, 1))
+		return 0;   /* not mapped: never reached */
+	x->inserted = SITE_INT3;
+	return mem_write(mem_fd, x->addr, &int3, 1);
+}
+
+int sites_insert(struct sites *ss)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ss->n; i++)
+		err = prepare(ss, &ss->v[i]);
+	for (size_t i = 0; !err && i < ss->n; i++) {
+		err = insert_one(ss, &ss->v[i]);
+		ss->v[i].counted = false;
+	}
+	if (!err)
+		enter_stub(ss);
+	return err;
+}
+
+static int remove_one(struct sites *ss, struct site *x)
+{
+	int mem_fd = ss->t->host->mem_fd;
+	int err = 0;
+
+	switch (x->inserted) {
+	case SITE_NONE:
+		break;
+	case SITE_DEBUG_REG:
+		poke_debug(ss, 7, peek_debug(ss, 7) & ~(3ull << (2 * x->debug_reg)));
+		break;
+	case SITE_FILTER:
+		if (x->pass)
+			err = mem_read(mem_fd, x->stub + STUB_COUNTER, &x->pass->seen, 8);
+		if (!err)
+			err = mem_write(mem_fd, x->addr, x->orig, sizeof(x->filter.jmp));
+		break;
+	case SITE_INT3:
+		err = mem_write(mem_fd, x->addr, x->orig, 1);
+		break;
+	}
+	x->was = x->inserted;
+	x->inserted = SITE_NONE;
+	return err;
+}
+
+int sites_remove(struct sites *ss)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ss->n; i++) {
+		int e = remove_one(ss, &ss->v[i]);
+
+		err = err ? err : e;
+	}
+	return err;
+}
+
+/* In a filter's code: on to where the program's own state is whole again. */
+static int leave_stub(struct sites *ss, struct site *x)
+{
+	struct rtask *t = ss->t;
+	uint64_t off, orig;
+	struct stop st;
+	int err;
+
+	for (int steps = 0; steps < 100; steps++) {
+		off = t->regs.rip - x->stub;
+		if (off >= STUB_SLOTS)
+			return 0;
+		err = filter_original_ip(&x->filter, t->regs.rip, &orig);
+		if (!err) {
+			x->counted = orig == x->addr && off != 0;
+			t->regs.rip = orig;
+			t->regs_dirty = true;
+			return orig == x->addr && off == x->filter.match_off + 1u;
+		}
+		if (err != -EAGAIN)
+			return err;
+		err = rtask_flush(t);
+		if (!err)
+			err = remote_resume(t->host_tid, PTRACE_SINGLESTEP, 0);
+		if (!err)
+			err = remote_wait(t->host_tid, &st);
+		if (!err && st.kind == TS_DEAD)
+			err = -RL_EGONE;
+		if (!err)
+			err = rtask_fetch(t);
+		if (err)
+			return err;
+		/* Stepping onto the match's int3 executes it. */
+	}
+	return -RL_EUNSUPPORTED;
+}
+
+/* Not a watch's trap behind the instruction before. Once in 100,000 traps no register is named at all. */
+static bool is_exec_trap(struct sites *ss, const struct site *x)
+{
+	uint64_t dr6 = peek_debug(ss, 6);
+
+	if (dr6 & 0xf && !(dr6 >> x->debug_reg & 1))
+		return false;
+	poke_debug(ss, 6, 0);
+	return true;
+}
+
+int sites_settle(struct sites *ss, const struct stop *st)
+{
+	struct rtask *t = ss->t;
+	bool trap = st->kind == TS_SIGNAL && st->sig == SIGTRAP;
+
+	for (size_t i = 0; i < ss->n; i++) {
+		struct site *x = &ss->v[i];
+
+		if (x->stub && t->regs.rip - x->stub < STUB_SLOTS) {
+			int got = leave_stub(ss, x);
+
+			/* Only a trap is the match's; another stop stays what it is. */
+			return got > 0 && !trap ? 0 : got;
+		}
+		if (trap && x->was == SITE_INT3 && t->regs.rip == x->addr + 1) {
+			t->regs.rip = x->addr;
+			t->regs_dirty = true;
+			return 1;
+		}
+		if (trap && x->was == SITE_DEBUG_REG && t->regs.rip == x->addr && is_exec_trap(ss, x))
+			return 1;
+	}
+	return 0;
+}
+
+bool sites_counted(struct sites *ss)
+{
+	struct site *x = site_at(ss, ss->t->regs.rip);
+	bool yes = x && x->counted;
+
+	if (yes)
+		x->counted = false;
+	return yes;
+}
+
+uint64_t sites_misses(const struct sites *ss)
+{
+	uint64_t n = 0;
+
+	if (!ss)
+		return 0;
+	for (size_t i = 0; i < ss->n; i++)
+		n += ss->v[i].n_wants ? ss->v[i].n_misses : 0;
+	return n;
+}
+
+void sites_close(struct sites *ss)
+{
+	int64_t got;
+
+	if (!ss)
+		return;
+	sites_unguard(ss);
+	for (size_t i = 0; i < ss->n; i++) {
+		if (ss->v[i].stub)
+			inject(ss, SYS_munmap, REMOTE_ARGS(ss->v[i].stub, STUB_BYTES), &got);
+		free(ss->v[i].cand);
+	}
+	if (ss->t->host)
+		memset(ss->t->host->stubs, 0, sizeof(ss->t->host->stubs));
+	free(ss);
+}

@@ -1,0 +1,84 @@
+/* Shared by site.c (mechanism) and site_learn.c (which tests). */
+#ifndef RELIVE_SITE_INT_H
+#define RELIVE_SITE_INT_H
+
+#include "replayer/site.h"
+#include "tracee/filter.h"
+#include "tracee/maps.h"
+
+#define MAX_SITES 3
+#define SEEN_MAX 64          /* passes remembered, one bit each */
+#define NOTE_TESTS 4
+
+enum site_kind { SITE_NONE, SITE_INT3, SITE_FILTER, SITE_DEBUG_REG };
+
+/* Something that can be tested: what it is, and at which of the passes seen it had another value than the wanted. */
+struct cand {
+	struct filter_test test;
+	uint32_t id;               /* the same thing at another time has the same id */
+	uint32_t n_changes;        /* from one pass seen to the next */
+	uint64_t differed;
+	uint64_t last;
+	bool vector;
+};
+
+struct site {
+	uint64_t addr;
+	enum site_kind kind, inserted, was;
+	bool no_filter, prepared, counted;
+	bool known;                /* the filter needs no more learning */
+	struct site_want want[2];
+	size_t n_wants;
+	struct run_pass *pass;
+	uint64_t n_misses;
+	struct cand *cand;
+	size_t n_cand;
+	unsigned n_seen;           /* bits in use */
+	uint64_t seen_hard;        /* passes that only vector registers may tell apart */
+	uint8_t orig[8];           /* bytes under the patch */
+	uint8_t displaced[32];     /* the code that the filter was made from */
+	int debug_reg;
+	bool writable;             /* the program may change this code */
+	bool guarded;
+	int prot;                  /* of the page(s) the code is in */
+	unsigned n_faults;         /* writes to a guarded page */
+	uint64_t stub;
+	struct filter filter;
+};
+
+struct sites {
+	struct session *s;
+	struct rtask *t;
+	const struct traps *traps;
+	int flags;                 /* enum sites_flags */
+	struct site v[MAX_SITES];
+	size_t n;
+};
+
+/* What an address taught. */
+struct site_note {
+	uint64_t addr;
+	int8_t patch;              /* 1: takes a jump, -1: does not, 0: not known */
+	uint8_t n_tests;
+	bool slow;                 /* even a filter takes long here (leap.h) */
+	uint8_t too_far;           /* leaps that went too far */
+	uint32_t test[NOTE_TESTS]; /* ids */
+};
+
+struct site_book *site_book_new(void);
+struct site_note *site_book_at(struct site_book *b, uint64_t addr);
+struct site_note *site_book_note(struct sites *ss, uint64_t addr);
+/* Mappings of the task's process, read again when they may have changed. */
+int site_book_maps(struct sites *ss, const struct maps **ret);
+
+/* Everything a wanted state could be told by; then only what another wanted state has in common with it. */
+void site_candidates(struct site *x, const struct site_want *w, bool mem_tests);
+void site_candidates_common(struct site *x, const struct site_want *w);
+/* The task stands at a wrong pass. True: the chosen tests should be chosen again. */
+bool site_learn(struct sites *ss, struct site *x);
+/* Pick tests, the most telling first; returns how many. */
+size_t site_choose(struct site *x, struct filter_test *out);
+void site_remember(struct site *x, struct site_note *note);
+bool site_recall(struct site *x, const struct site_note *note);
+
+#endif
