@@ -1,0 +1,29 @@
+/* Trace files as a command line names them. */
+#ifndef RELIVE_CLI_TRACEFILE_H
+#define RELIVE_CLI_TRACEFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/args.h"
+#include "trace-fmt/trace.h"
+
+/**
+ * The path of the trace that @a's operands name: the only operand or, without one, the newest *.rlv in the current
+ * directory. Written to @buf. 0; or, after saying what to do, EXIT_RELIVE.
+ */
+int tracefile_name(const struct args *a, char *buf, size_t n);
+
+/**
+ * Open @path for reading. 0; or, after saying why not and what to do, EXIT_RELIVE, or EXIT_INCOMPLETE for a recording
+ * that was cut short before its first event.
+ */
+int tracefile_open(const char *path, struct trace **ret_t);
+
+/**
+ * Make the file for a new trace of program @argv0 in the current directory: CMD.rlv, CMD.1.rlv, ... The file is created,
+ * empty, so that two recorders never share one. 0; or, after saying so, EXIT_RELIVE.
+ */
+int tracefile_create(const char *argv0, char *buf, size_t n);
+
+#endif
