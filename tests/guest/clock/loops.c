@@ -1,0 +1,450 @@
+/*
+ * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS]]. Each thread
+ * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows.
+ */
+#include "../guest.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+
+static volatile int stop;
+static volatile uint64_t shared_count;
+
+struct loop_arg {
+	int no;
+	uint64_t result;
+};
+
+/* A counting loop in a register; asks whether to stop every 2^20 rounds. */
+static uint64_t loop_count(int no)
+{
+	uint64_t n = 0;
+
+	(void)no;
+	while (!stop) {
+		uint64_t k = 1 << 20;
+
+		__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(k) : : "cc");
+		n++;
+	}
+	return n;
+}
+
+/* The same update by every thread: what is lost depends on each preemption. */
+static uint64_t loop_lost(int no)
+{
+	uint64_t n = 0;
+
+	(void)no;
+	while (!stop) {
+		for (int i = 0; i < 100000; i++)
+			shared_count = shared_count + 1;
+		n++;
+	}
+	return n;
+}
+
+/* No register changes from round to round: progress is in memory alone. */
+static uint64_t loop_global(int no)
+{
+	static uint64_t counts[64];
+	uint64_t *c = &counts[no * 8];
+
+	__asm__ volatile("1: addq $1, (%0)\n\tcmpl $0, (%1)\n\tje 1b" : : "r"(c), "r"(&stop) : "cc", "memory");
+	return *c;
+}
+
+/* A counter behind a pointer in memory. */
+static uint64_t loop_heap(int no)
+{
+	uint64_t *volatile c = calloc(1, 64);
+	uint64_t got;
+
+	(void)no;
+	while (!stop)
+		++*c;
+	got = *c;
+	free(c);
+	return got;
+}
+
+static uint64_t loop_sse(int no)
+{
+	uint64_t got;
+
+	(void)no;
+	__asm__ volatile("pxor %%xmm3, %%xmm3\n\tpcmpeqd %%xmm4, %%xmm4\n"
+			 "1: psubq %%xmm4, %%xmm3\n\tcmpl $0, (%1)\n\tje 1b\n\tmovq %%xmm3, %0"
+			 : "=r"(got) : "r"(&stop) : "xmm3", "xmm4", "cc", "memory");
+	return got;
+}
+
+static uint64_t loop_x87(int no)
+{
+	double got;
+
+	(void)no;
+	__asm__ volatile("fld1\n\tfldz\n1: fadd %%st(1), %%st\n\tcmpl $0, (%1)\n\tje 1b\n\tfstpl %0\n\tfstp %%st(0)"
+			 : "=m"(got) : "r"(&stop) : "cc", "memory");
+	return (uint64_t)got;
+}
+
+static uint64_t hash_bytes(const unsigned char *p, size_t n)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (size_t i = 0; i < n; i += 997)
+		h = (h ^ p[i]) * 1099511628211u;
+	return h;
+}
+
+static uint64_t loop_copy(int no)
+{
+	size_t size = 16 << 20;
+	unsigned char *a = malloc(size), *b = malloc(size);
+	uint64_t h = (uint64_t)no;
+
+	CHECK(a && b);
+	for (int i = 0; !stop || i < 2; i++) {
+		memset(a, i + no, size);
+		memcpy(b, a, size);
+		h += hash_bytes(b, size);
+	}
+	free(a);
+	free(b);
+	return h;
+}
+
+static uint64_t loop_rep(int no)
+{
+	size_t size = 16 << 20;
+	unsigned char *a = malloc(size), *b = malloc(size);
+	uint64_t h = (uint64_t)no;
+
+	CHECK(a && b);
+	for (int i = 0; !stop || i < 2; i++) {
+		void *d = a, *s = a;
+		size_t n = size;
+
+		__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(i + no) : "memory");
+		d = b;
+		n = size;
+		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+		h += hash_bytes(b, size);
+	}
+	free(a);
+	free(b);
+	return h;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t loop_qsort(int no)
+{
+	enum { N = 50000 };
+	uint32_t *v = malloc(N * sizeof(*v)), seed = (uint32_t)no + 1;
+	uint64_t h = 0;
+
+	CHECK(v);
+	while (!stop) {
+		for (int i = 0; i < N; i++)
+			v[i] = seed = seed * 1664525u + 1013904223u;
+		qsort(v, N, sizeof(*v), by_value);
+		h = h * 31 + v[N / 2];
+	}
+	free(v);
+	return h;
+}
+
+/* A byte-code interpreter: counts down, multiplies, branches. */
+static uint64_t loop_bytecode(int no)
+{
+	static const unsigned char code[] = { 0, 3, 1, 2, 4, 5, 6 };
+	uint64_t acc = (uint64_t)no + 1, n = 0;
+	unsigned pc = 0;
+
+	for (;;) {
+		switch (code[pc++]) {
+		case 0: acc += 7; break;
+		case 1: acc *= 0x9e3779b97f4a7c15u; break;
+		case 2: acc ^= acc >> 31; break;
+		case 3: n++; break;
+		case 4: acc -= n; break;
+		case 5: if (acc & 1) acc += 3; break;
+		case 6:
+			pc = 0;
+			if (n % 65536 == 0 && stop)
+				return acc;
+			break;
+		}
+	}
+}
+
+static uint64_t loop_matrix(int no)
+{
+	enum { N = 64 };
+	static double a[64][N][N], b[64][N][N], c[64][N][N];
+	double (*x)[N] = a[no], (*y)[N] = b[no], (*z)[N] = c[no];
+	uint64_t h = 0, bits;
+
+	for (int i = 0; i < N; i++)
+		for (int j = 0; j < N; j++)
+			x[i][j] = i + j + no, y[i][j] = i - j, z[i][j] = 0;
+	while (!stop) {
+		for (int i = 0; i < N; i++)
+			for (int j = 0; j < N; j++)
+				for (int k = 0; k < N; k++)
+					z[i][j] += x[i][k] * y[k][j];
+		memcpy(&bits, &z[3][5], 8);
+		h = h * 31 + bits;
+	}
+	return h;
+}
+
+static volatile int flag[64];
+
+/* Waits for the next thread's flag, then sets the one after it; the first one also watches the clock. */
+static uint64_t spin(int no, bool pause)
+{
+	uint64_t n = 0;
+
+	while (!stop) {
+		flag[no]++;
+		for (int i = 0; i < 2000 && !stop && flag[no ^ 1] < flag[no]; i++) {
+			if (pause)
+				__asm__ volatile("pause");
+		}
+		n++;
+	}
+	return n;
+}
+
+static uint64_t loop_spin(int no)
+{
+	return spin(no, false);
+}
+
+static uint64_t loop_pause(int no)
+{
+	return spin(no, true);
+}
+
+static volatile int go;
+
+/* A spin that nothing but another thread ends. */
+static uint64_t loop_wait(int no)
+{
+	uint64_t n = 0;
+
+	while (!stop) {
+		if (go == no) {
+			for (volatile int i = 0; i < 1000; i++)
+				;
+			go = 0;
+		}
+		if (no == 0 && go == 0)
+			go = 1 + (int)(n++ % 3);
+	}
+	return n;
+}
+
+static _Atomic uint32_t head, tail;
+static _Atomic uint32_t ring[1024];
+
+/* A lock-free queue: even threads put, odd ones take. */
+static uint64_t loop_queue(int no)
+{
+	uint64_t sum = 0;
+
+	while (!stop) {
+		uint32_t h = atomic_load(&head), t = atomic_load(&tail);
+
+		if (no % 2 == 0 && h - t < 1024) {
+			if (atomic_compare_exchange_weak(&head, &h, h + 1))
+				atomic_store(&ring[h % 1024], h + 1);
+		} else if (no % 2 == 1 && t != h) {
+			uint32_t v = atomic_load(&ring[t % 1024]);
+
+			if (v == t + 1 && atomic_compare_exchange_weak(&tail, &t, t + 1))
+				sum += v;
+		}
+	}
+	return sum;
+}
+
+static __attribute__((noinline)) uint64_t fib(unsigned n)
+{
+	return n < 2 ? n : fib(n - 1) + fib(n - 2);
+}
+
+static uint64_t loop_fib(int no)
+{
+	uint64_t n = 0;
+
+	while (!stop)
+		n += fib(20 + (unsigned)no % 4);
+	return n;
+}
+
+static unsigned char *code_page(void)
+{
+	unsigned char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+/* lea imm32(%rdi), %rax; ret, with an immediate that changes before every call. */
+static uint64_t loop_selfmod(int no)
+{
+	unsigned char *p = code_page();
+	uint64_t v = (uint64_t)no;
+
+	memcpy(p, "\x48\x8d\x87\0\0\0\0\xc3", 8);
+	for (uint32_t i = 0; !stop; i++) {
+		uint32_t imm = i % 977;
+
+		memcpy(p + 3, &imm, 4);
+		__asm__ volatile("" : : : "memory");
+		v = ((uint64_t (*)(uint64_t))p)(v);
+	}
+	return v;
+}
+
+/* A loop made at run time: mov %rdi,%rax; 1: lea 3(%rax,%rax,2),%rax; dec %rsi; jnz 1b; ret. */
+static uint64_t loop_jit(int no)
+{
+	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
+	uint64_t v = (uint64_t)no + 1;
+
+	for (int i = 0; !stop; i++) {
+		unsigned char *p = code_page();
+
+		memcpy(p, code, sizeof(code) - 1);
+		p[7] = (unsigned char)(3 + i % 5 * 2);
+		CHECK(mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0);
+		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, 200000);
+		munmap(p, 4096);
+	}
+	return v;
+}
+
+/* The same in a page that stays writable. */
+static uint64_t loop_jit_rwx(int no)
+{
+	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
+	unsigned char *p = code_page();
+	uint64_t v = (uint64_t)no + 1;
+
+	memcpy(p, code, sizeof(code) - 1);
+	for (int i = 0; !stop; i++) {
+		p[7] = (unsigned char)(3 + i % 5 * 2);
+		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, 200000);
+	}
+	return v;
+}
+
+static uint64_t loop_longjmp(int no)
+{
+	static jmp_buf at[64];
+	volatile uint64_t n = 0;
+
+	if (setjmp(at[no]) || 1) {
+		n++;
+		if (!stop)
+			longjmp(at[no], 1);
+	}
+	return n;
+}
+
+static volatile uint64_t n_outer, n_inner;
+
+static void on_inner(int sig)
+{
+	(void)sig;
+	n_inner++;
+}
+
+static void on_outer(int sig)
+{
+	uint64_t w = n_outer;
+
+	(void)sig;
+	for (int i = 0; i < 20; i++)
+		w = guest_work(w, 10);
+	n_outer++;
+	raise(SIGUSR1);
+}
+
+/* Timer signals, their handlers interrupted by others. */
+static uint64_t loop_handlers(int no)
+{
+	struct itimerval every = { { 0, 700 }, { 0, 700 } }, often = { { 0, 1100 }, { 0, 1100 } }, off = { 0 };
+	uint64_t n = 0;
+
+	if (no == 0) {
+		CHECK(signal(SIGUSR1, on_inner) != SIG_ERR && signal(SIGALRM, on_outer) != SIG_ERR);
+		CHECK(signal(SIGVTALRM, on_inner) != SIG_ERR);
+		CHECK(setitimer(ITIMER_REAL, &every, NULL) == 0 && setitimer(ITIMER_VIRTUAL, &often, NULL) == 0);
+	}
+	while (!stop)
+		n++;
+	if (no == 0)
+		CHECK(setitimer(ITIMER_REAL, &off, NULL) == 0 && setitimer(ITIMER_VIRTUAL, &off, NULL) == 0);
+	return n;
+}
+
+static const struct {
+	const char *name;
+	uint64_t (*run)(int no);
+} loops[] = {
+	{ "count", loop_count }, { "lost", loop_lost }, { "global", loop_global }, { "heap", loop_heap },
+	{ "sse", loop_sse }, { "x87", loop_x87 }, { "copy", loop_copy }, { "rep", loop_rep }, { "qsort", loop_qsort },
+	{ "bytecode", loop_bytecode }, { "matrix", loop_matrix }, { "spin", loop_spin }, { "pause", loop_pause },
+	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },
+	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "longjmp", loop_longjmp }, { "handlers", loop_handlers },
+};
+
+static uint64_t (*chosen)(int no);
+
+static void *thread(void *p)
+{
+	struct loop_arg *a = p;
+
+	a->result = chosen(a->no);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	int n = argc > 2 ? atoi(argv[2]) : 4, ms = argc > 3 ? atoi(argv[3]) : 100;
+	struct loop_arg arg[64] = { 0 };
+	pthread_t t[64];
+
+	for (size_t i = 0; argc > 1 && i < sizeof(loops) / sizeof(loops[0]); i++) {
+		if (strcmp(loops[i].name, argv[1]) == 0)
+			chosen = loops[i].run;
+	}
+	CHECK(chosen && n > 0 && n <= 64);
+	for (int i = 0; i < n; i++) {
+		arg[i].no = i;
+		CHECK(pthread_create(&t[i], NULL, thread, &arg[i]) == 0);
+	}
+	usleep((useconds_t)ms * 1000);
+	stop = 1;
+	for (int i = 0; i < n; i++) {
+		CHECK(pthread_join(t[i], NULL) == 0);
+		printf("thread %d: %lx\n", i, (unsigned long)arg[i].result);
+	}
+	printf("count %lu, handlers %lu %lu\n", (unsigned long)shared_count, (unsigned long)n_outer, (unsigned long)n_inner);
+	return guest_done();
+}
