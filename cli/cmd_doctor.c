@@ -130,8 +130,8 @@ static size_t choices(const struct doctor *d, struct choice out[CHOICES_MAX])
 	out[n++] = (struct choice){ "system calls", cap[CAP_SECCOMP].works ? "a ptrace stop each, by seccomp filter" : "a ptrace stop each", "" };
 	out[n++] = (struct choice){ "time stamp counter", cap[CAP_TSC_FAULT].works ? "trapped and recorded" : "seen as it is",
 				    cap[CAP_TSC_FAULT].works ? "" : cap[CAP_TSC_FAULT].note };
-	out[n++] = (struct choice){ "cpuid", cap[CAP_CPUID_FAULT].works ? "trapped and recorded" : "seen as it is",
-				    cap[CAP_CPUID_FAULT].works ? "" : cap[CAP_CPUID_FAULT].note };
+	out[n++] = (struct choice){ "cpuid", cap[CAP_CPUID_FAULT].works ? "trapped and recorded" : "recorded: its places in files' code are made to trap",
+				    cap[CAP_CPUID_FAULT].works ? "" : "code that programs make at run time sees the processor as it is" };
 	out[n++] = (struct choice){ "watchpoints", cap[CAP_HW_DATA].works ? "debug registers, else page protection" : "page protection",
 				    cap[CAP_HW_DATA].works ? "" : cap[CAP_HW_DATA].note };
 	return n;

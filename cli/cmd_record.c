@@ -19,7 +19,7 @@
 #define SLICE_MIN_US 100
 #define SLICE_MAX_US 10000000   /* longer than any test's patience with a spinning thread */
 
-enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY };
+enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY, OPT_CPUID };
 
 static const struct cli_opt opts[] = {
 	{ 'o', "output", "FILE", "write the trace to FILE, replacing it; without this: CMD.rlv, CMD.1.rlv, ...\n"
@@ -30,6 +30,8 @@ static const struct cli_opt opts[] = {
 	{ OPT_VERIFY, "verify", "HOW", "full: store what --verify full of replay compares with, at every system call. Slow" },
 	{ OPT_PAGES, "page-tracking", "HOW", "auto, scan, soft-dirty or hash: how written pages are found\n"
 					      "('relive doctor' tells what this machine has)" },
+	{ OPT_CPUID, "cpuid", "HOW", "auto or patch: how cpuid is made to trap (patch: by changing the code of files, as is done\n"
+				     "where the processor cannot)" },
 	{ OPT_AGENT, "agent", NULL, "patch frequent system calls so that they do not stop the program: faster; experimental" },
 	{ OPT_NO_AGENT, "no-agent", NULL, "stop at every system call instead of patching the program: slower (the default as yet)" },
 	{ 0 },
@@ -79,6 +81,10 @@ static bool take_option(struct record_opts *o, int opt, const char *value)
 		o->verify_full = !strcmp(value, "full");
 		return o->verify_full || !strcmp(value, "normal") ||
 		       (fail("--verify is full or normal, not '%s'", value), false);
+	case OPT_CPUID:
+		o->patch_cpuid = !strcmp(value, "patch");
+		return o->patch_cpuid || !strcmp(value, "auto") ||
+		       (fail("--cpuid is auto or patch, not '%s'", value), false);
 	case OPT_AGENT:
 		o->agent = true;
 		return true;

@@ -86,14 +86,22 @@ static void put_call(FILE *f, const struct event *ev, const struct sys_mem *live
 		fprintf(f, " [%s]", ev->outputs[i].stream == 1 ? "stdout" : "stderr");
 }
 
+#define FLAGS_ARITHMETIC 0x8d5u   /* OF SF ZF AF PF CF */
+#define FLAG_CF 1u
+
 /*
- * The event does not name the instruction, but its effect does: rdtsc leaves rbx and rcx alone, and its upper half is 0
- * only in the first seconds after a machine's start.
+ * The event does not name the instruction, but its length and effect do: rdtsc leaves rbx and rcx alone, and its upper
+ * half is 0 only in the first seconds after a machine's start; rdrand and rdseed leave CF alone of the flags.
  */
 static const char *insn_name(const struct event *ev)
 {
 	bool others_kept = ev->before.rbx == ev->after.rbx && ev->before.rcx == ev->after.rcx;
+	bool only_cf = (ev->after.eflags & FLAGS_ARITHMETIC) == FLAG_CF;
 
+	if (ev->insn_len >= 3 && only_cf && (ev->insn_len > 3 || ev->after.eflags != ev->before.eflags))
+		return "rdrand";
+	if (ev->insn_len >= 4)
+		return "rdpid";
 	if (ev->insn_len == 3)
 		return "rdtscp";
 	return others_kept && ev->after.rdx ? "rdtsc" : "cpuid";
@@ -108,6 +116,8 @@ static void put_insn(FILE *f, const struct event *ev)
 		fprintf(f, "cpuid %#" PRIx32 " %#" PRIx32 " = %#" PRIx32 " %#" PRIx32 " %#" PRIx32 " %#" PRIx32,
 			(uint32_t)b->rax, (uint32_t)b->rcx, (uint32_t)a->rax, (uint32_t)a->rbx, (uint32_t)a->rcx,
 			(uint32_t)a->rdx);
+	else if (!strcmp(name, "rdrand") || !strcmp(name, "rdpid"))
+		fputs(name, f);
 	else
 		fprintf(f, "%s = %" PRIu64, name, (uint64_t)(uint32_t)a->rdx << 32 | (uint32_t)a->rax);
 }

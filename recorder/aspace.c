@@ -50,6 +50,8 @@ void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t le
 		if (m->ino || m->shared) {
 			op.obj_off = part.off;
 			err = object_of_mapping(r, t, &part, &op.obj);
+			if (!err)
+				err = trap_sites(r, t, &part, op.obj, true);
 			if (err && !r->err)
 				r->err = err;
 		}
@@ -294,6 +296,8 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 			whole_stack(t, &op);
 		if (op.len)
 			ev_asop(r, &op);
+		if (op.prot & PROT_EXEC)
+			trap_sites_protected(r, t, op.addr, op.len);
 		break;
 	case SYS_remap_file_pages:
 		map_objects(r, t, op.addr, op.len, 0);

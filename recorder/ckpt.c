@@ -201,6 +201,8 @@ static int put_mapping(struct recording *r, struct task *t, struct ckpt_build *b
 	if (m->ino || m->shared) {
 		c->obj_off = m->off;
 		err = object_of_mapping(r, t, m, &c->obj);
+		if (!err)
+			err = trap_sites(r, t, m, c->obj, false);
 		if (err)
 			return err;
 	}

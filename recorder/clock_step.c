@@ -61,6 +61,10 @@ static void look(struct task *t, uint64_t addr, const uint8_t *code, size_t n, s
 	memset(p, 0, sizeof(*p));
 	p->addr = addr;
 	memcpy(&p->code, code, 4);
+	if (insn_site_decode(code, n, addr, &in) == 0) {
+		p->barrier = p->next_is_call = 1;
+		return;
+	}
 	if (insn_decode(code, n, addr, &in)) {
 		p->barrier = 1;
 		return;

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "recorder/record.h"
 #include "trace-fmt/trace.h"
+#include "tracee/insn_site.h"
 #include "tracee/layout.h"
 #include "tracee/maps.h"
 #include "tracee/pagetrack.h"
@@ -129,6 +130,7 @@ struct object_entry {
 	bool whole;                     /* stored whole: an ELF file */
 	bool stale;                     /* private, and its file was written to since */
 	bool live;                      /* private: may still be mapped */
+	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
 	uint64_t *have;                 /* bitmap of the pages already stored */
 	size_t have_pages;
 	struct object_entry *next;
@@ -220,6 +222,7 @@ int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id);
 
 /* object.c: contents of mapped files */
 int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id);
+struct object_entry *object_by_id(struct recording *r, uint32_t id);
 /* The shared object of a mapping or file; NULL: it was never mapped. */
 struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns);
 uint64_t file_btime_ns(int fd, const char *path);
@@ -252,6 +255,14 @@ void learn_warn(struct recording *r);
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);
 void quirk_exit(struct recording *r, struct task *t);
+
+/* trap.c: instructions whose results differ from run to run */
+/* Do what the trapping instruction at rip would do, and record it. False: there is none. */
+bool trap_emulate(struct recording *r, struct task *t);
+/* Make those in a new mapping of an object trap; emit: as writes of the event under construction. */
+int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit);
+/* The same where memory became executable. */
+void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len);
 
 /* signal.c */
 void signal_stop(struct recording *r, struct task *t);

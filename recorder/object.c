@@ -33,6 +33,15 @@ struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t i
 	return NULL;
 }
 
+struct object_entry *object_by_id(struct recording *r, uint32_t id)
+{
+	struct object_entry *o = r->objects;
+
+	while (o && o->id != id)
+		o = o->next;
+	return o;
+}
+
 static struct object_entry *object_private(struct recording *r, const struct object_entry *want)
 {
 	struct object_entry *o = r->objects;
@@ -222,6 +231,8 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 		err = object_new(r, m, &want, st ? want.size : end, memcmp(magic, ELFMAG, SELFMAG) == 0, &o);
 		if (!err && o->whole)
 			err = store_range(r, o, s, 0, want.size);
+		if (!err && o->whole && insn_sites_find(s->fd, &o->sites) == -ENOMEM)
+			err = -ENOMEM;   /* a file that cannot be looked through has none */
 		if (err)
 			return err;
 	}

@@ -222,7 +222,7 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	if (!o->have_seed && getrandom(&r->rng, sizeof(r->rng), 0) < 0)
 		r->rng = r->start_ns;
 	r->rng |= 1;
-	r->cpuid_faults = cpuid_can_fault();
+	r->cpuid_faults = !r->opts->patch_cpuid && cpuid_can_fault();
 	if (stat("/proc/self/stat", &proc) == 0)
 		r->proc_dev = proc.st_dev;
 	catch_signals();

@@ -15,6 +15,7 @@ struct record_opts {
 	bool chaos;            /* random order and short slices, to provoke races */
 	bool agent;            /* record frequent system calls without stopping for them */
 	bool no_agent;
+	bool patch_cpuid;      /* make cpuid trap by changing code even where the processor can */
 	bool verify_full;      /* store hashes of all memory at clock points and system calls; slow, for tests */
 };
 

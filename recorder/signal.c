@@ -77,121 +77,6 @@ static bool is_fault(const siginfo_t *info)
 	return false;
 }
 
-/* ---- trapped instructions ---- */
-
-void signal_note_inherited(struct proc *p)
-{
-	struct sigaction sa;
-
-	if (sigaction(SIGSEGV, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
-		p->segv.handler = (uint64_t)(uintptr_t)SIG_IGN;
-}
-
-void signal_note_mask(struct task *t)
-{
-	uint64_t mask;
-
-	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0)
-		t->segv_blocked = mask >> (SIGSEGV - 1) & 1;
-}
-
-void signal_note_action(struct task *t)
-{
-	if (t->call.ret == 0 && t->call.arg[0] == SIGSEGV && t->call.arg[1])
-		(void)mem_read(t->mm->mem_fd, t->call.arg[1], &t->proc->segv, sizeof(t->proc->segv));
-}
-
-/*
- * To force the trap's SIGSEGV upon a program that blocks or ignores it, the kernel unblocks it and sets its
- * disposition to the default. The program never had that signal: put both back.
- */
-static void undo_forced_signal(struct task *t)
-{
-	const struct sig_action *want = &t->proc->segv;
-	uint64_t mask;
-	int64_t result;
-
-	if (!t->segv_blocked && want->handler != (uint64_t)(uintptr_t)SIG_IGN)
-		return;
-	if (want->handler && mem_write(t->mm->mem_fd, RL_DATA, want, sizeof(*want)) == 0)
-		(void)task_call(t, SYS_rt_sigaction, REMOTE_ARGS(SIGSEGV, RL_DATA, 0, 8), &result);
-	if (t->segv_blocked && ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0) {
-		mask |= 1ull << (SIGSEGV - 1);
-		(void)ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
-	}
-}
-
-static uint64_t read_tsc(uint32_t *ret_aux)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(*ret_aux));
-	return (uint64_t)hi << 32 | lo;
-}
-
-#define CPUID_1_ECX_RDRAND (1u << 30)
-#define CPUID_7_EBX_HLE (1u << 4)
-#define CPUID_7_EBX_RTM (1u << 11)
-#define CPUID_7_EBX_RDSEED (1u << 18)
-
-/* What cannot be replayed is masked out: programs then do without it. */
-static void run_cpuid(struct user_regs_struct *regs)
-{
-	uint32_t leaf = (uint32_t)regs->rax, sub = (uint32_t)regs->rcx;
-	uint32_t a, b, c, d;
-
-	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(sub));
-	if (leaf == 1)
-		c &= ~CPUID_1_ECX_RDRAND;
-	if (leaf == 7 && sub == 0)
-		b &= ~(CPUID_7_EBX_HLE | CPUID_7_EBX_RTM | CPUID_7_EBX_RDSEED);
-	regs->rax = a;
-	regs->rbx = b;
-	regs->rcx = c;
-	regs->rdx = d;
-}
-
-/* rdtsc, rdtscp and cpuid trap: do what they would do, and record it. True if it was one of them. */
-static bool trapped_instruction(struct recording *r, struct task *t)
-{
-	struct user_regs_struct before, after;
-	uint8_t code[3] = { 0 };
-	uint32_t aux;
-	uint64_t tsc;
-	unsigned len = 2;
-
-	if (remote_getregs(t->tid, &before))
-		return false;
-	mem_read_some(t->mm->mem_fd, before.rip, code, sizeof(code));
-	if (code[0] != 0x0f)
-		return false;
-	after = before;
-	if (code[1] == 0xa2) {
-		run_cpuid(&after);
-	} else if (code[1] == 0x31 || (code[1] == 0x01 && code[2] == 0xf9)) {
-		tsc = read_tsc(&aux);
-		after.rax = (uint32_t)tsc;
-		after.rdx = tsc >> 32;
-		if (code[1] == 0x01) {
-			after.rcx = aux;
-			len = 3;
-		}
-	} else {
-		return false;
-	}
-	after.rip += len;
-	ev_begin(r, t, EV_INSN);
-	r->ev.flags = EVF_BEFORE | EVF_AFTER;
-	r->ev.insn_len = (uint8_t)len;
-	r->ev.before = before;
-	r->ev.after = after;
-	ev_end(r);
-	after.orig_rax = -1ull;
-	remote_setregs(t->tid, &after);
-	undo_forced_signal(t);
-	return true;
-}
-
 /* ---- delivery ---- */
 
 /* struct rt_sigframe, arch/x86/include/asm/sigframe.h: return address, ucontext, siginfo, then the XSAVE area. */
@@ -279,7 +164,7 @@ void signal_stop(struct recording *r, struct task *t)
 
 	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
 		return;
-	if (sig == SIGSEGV && info.si_code == SI_KERNEL && trapped_instruction(r, t))
+	if (sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
 		return;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);

@@ -50,8 +50,7 @@ static const struct probe probes[N_CAPS] = {
 		"What an attached process's threads share is guessed; a kernel with CONFIG_KCMP is better." },
 	[CAP_CPUID_FAULT] = { "cpuid faulting", probe_cpuid_fault,
 		"The cpuid instruction traps, so the program sees recorded and masked processor features.",
-		"cpuid cannot be trapped: programs see the processor as it is, and sites are patched where found; replay "
-		"on another kind of processor may differ." },
+		"The processor cannot make cpuid trap: its places in the code of files are made to, instead." },
 	[CAP_TSC_FAULT] = { "time stamp counter faulting", probe_tsc_fault,
 		"The rdtsc instruction traps, so time stamps are recorded.",
 		"rdtsc cannot be trapped: programs that read it directly may diverge at replay." },

@@ -1,0 +1,246 @@
+/*
+ * Instructions that trap because their results differ from run to run: rdtsc, cpuid, rdrand and their like. The
+ * processor traps some of them by itself; where it does not, their places in files' code are changed (tracee/insn_site.h).
+ */
+#include "recorder/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include "tracee/insn_site.h"
+#include "tracee/layout.h"
+
+void signal_note_inherited(struct proc *p)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGSEGV, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+		p->segv.handler = (uint64_t)(uintptr_t)SIG_IGN;
+}
+
+void signal_note_mask(struct task *t)
+{
+	uint64_t mask;
+
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0)
+		t->segv_blocked = mask >> (SIGSEGV - 1) & 1;
+}
+
+void signal_note_action(struct task *t)
+{
+	if (t->call.ret == 0 && t->call.arg[0] == SIGSEGV && t->call.arg[1])
+		(void)mem_read(t->mm->mem_fd, t->call.arg[1], &t->proc->segv, sizeof(t->proc->segv));
+}
+
+/*
+ * To force the trap's SIGSEGV upon a program that blocks or ignores it, the kernel unblocks it and sets its
+ * disposition to the default. The program never had that signal: put both back.
+ */
+static void undo_forced_signal(struct task *t)
+{
+	const struct sig_action *want = &t->proc->segv;
+	uint64_t mask;
+	int64_t result;
+
+	if (!t->segv_blocked && want->handler != (uint64_t)(uintptr_t)SIG_IGN)
+		return;
+	if (want->handler && mem_write(t->mm->mem_fd, RL_DATA, want, sizeof(*want)) == 0)
+		(void)task_call(t, SYS_rt_sigaction, REMOTE_ARGS(SIGSEGV, RL_DATA, 0, 8), &result);
+	if (t->segv_blocked && ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask) == 0) {
+		mask |= 1ull << (SIGSEGV - 1);
+		(void)ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
+	}
+}
+
+static uint64_t read_tsc(uint32_t *ret_aux)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(*ret_aux));
+	return (uint64_t)hi << 32 | lo;
+}
+
+#define CPUID_1_ECX_RDRAND (1u << 30)
+#define CPUID_7_EBX_HLE (1u << 4)
+#define CPUID_7_EBX_RTM (1u << 11)
+#define CPUID_7_EBX_RDSEED (1u << 18)
+
+/* What cannot be replayed is masked out: programs then do without it. */
+static void run_cpuid(struct user_regs_struct *regs)
+{
+	uint32_t leaf = (uint32_t)regs->rax, sub = (uint32_t)regs->rcx;
+	uint32_t a, b, c, d;
+
+	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(sub));
+	if (leaf == 1)
+		c &= ~CPUID_1_ECX_RDRAND;
+	if (leaf == 7 && sub == 0)
+		b &= ~(CPUID_7_EBX_HLE | CPUID_7_EBX_RTM | CPUID_7_EBX_RDSEED);
+	regs->rax = a;
+	regs->rbx = b;
+	regs->rcx = c;
+	regs->rdx = d;
+}
+
+#define FLAGS_ARITHMETIC 0x8d5ull   /* OF SF ZF AF PF CF */
+#define FLAG_CF 1ull
+
+/* user_regs_struct's fields by a register's number in the encoding. */
+static unsigned long long *reg_by_number(struct user_regs_struct *r, unsigned n)
+{
+	unsigned long long *const at[16] = {
+		(unsigned long long *)&r->rax, (unsigned long long *)&r->rcx, (unsigned long long *)&r->rdx,
+		(unsigned long long *)&r->rbx, (unsigned long long *)&r->rsp, (unsigned long long *)&r->rbp,
+		(unsigned long long *)&r->rsi, (unsigned long long *)&r->rdi, (unsigned long long *)&r->r8,
+		(unsigned long long *)&r->r9, (unsigned long long *)&r->r10, (unsigned long long *)&r->r11,
+		(unsigned long long *)&r->r12, (unsigned long long *)&r->r13, (unsigned long long *)&r->r14,
+		(unsigned long long *)&r->r15,
+	};
+
+	return at[n & 15];
+}
+
+static void set_operand(struct user_regs_struct *regs, unsigned reg, unsigned bytes, uint64_t value)
+{
+	unsigned long long *at = reg_by_number(regs, reg);
+
+	if (bytes == 2)
+		*at = (*at & ~0xffffull) | (value & 0xffff);
+	else
+		*at = bytes == 4 ? (uint32_t)value : value;
+}
+
+/* rdrand, rdseed and rdpid have one operand, a register: Intel SDM volume 2B. */
+static bool run_one_register(struct user_regs_struct *regs, const uint8_t *code, const struct insn *in)
+{
+	const uint8_t *modrm = code + in->len - 1;
+	unsigned bytes = 4, reg = *modrm & 7;
+	uint64_t value;
+	uint32_t aux;
+
+	for (const uint8_t *p = code; *p != INSN_SITE_TRAP; p++) {
+		if (*p == 0x66 && bytes != 8)
+			bytes = 2;
+		if ((*p & 0xf0) == 0x40) {
+			bytes = *p & 8 ? 8 : bytes;
+			reg |= *p & 1 ? 8 : 0;
+		}
+	}
+	if (in->flags & INSN_RDPID) {
+		(void)read_tsc(&aux);
+		set_operand(regs, reg, 8, aux);
+		return true;
+	}
+	if (getrandom(&value, sizeof(value), 0) != sizeof(value))
+		return false;
+	set_operand(regs, reg, bytes, value);
+	regs->eflags = (regs->eflags & ~FLAGS_ARITHMETIC) | FLAG_CF;
+	return true;
+}
+
+/* Registers after the instruction at rip, if it is one that traps. Its length, or 0. */
+static unsigned run_trapped(const uint8_t *code, size_t n, struct user_regs_struct *regs)
+{
+	struct insn in;
+	uint32_t aux;
+	uint64_t tsc;
+	bool rdtscp;
+
+	if (insn_site_decode(code, n, regs->rip, &in) == 0) {
+		if (in.flags & INSN_CPUID)
+			run_cpuid(regs);
+		else if (!run_one_register(regs, code, &in))
+			return 0;
+		return in.len;
+	}
+	if (insn_decode(code, n, regs->rip, &in))
+		return 0;
+	if (in.flags & INSN_CPUID) {
+		run_cpuid(regs);
+		return in.len;
+	}
+	rdtscp = in.flags & INSN_RDTSCP;
+	if (!rdtscp && !(in.flags & INSN_RDTSC))
+		return 0;
+	tsc = read_tsc(&aux);
+	regs->rax = (uint32_t)tsc;
+	regs->rdx = tsc >> 32;
+	if (rdtscp)
+		regs->rcx = aux;
+	return in.len;
+}
+
+bool trap_emulate(struct recording *r, struct task *t)
+{
+	struct user_regs_struct before, after;
+	uint8_t code[INSN_MAX_BYTES] = { 0 };
+	unsigned len;
+
+	if (remote_getregs(t->tid, &before))
+		return false;
+	after = before;
+	len = run_trapped(code, mem_read_some(t->mm->mem_fd, before.rip, code, sizeof(code)), &after);
+	if (!len)
+		return false;
+	after.rip += len;
+	ev_begin(r, t, EV_INSN);
+	r->ev.flags = EVF_BEFORE | EVF_AFTER;
+	r->ev.insn_len = (uint8_t)len;
+	r->ev.before = before;
+	r->ev.after = after;
+	ev_end(r);
+	after.orig_rax = -1ull;
+	remote_setregs(t->tid, &after);
+	undo_forced_signal(t);
+	return true;
+}
+
+/* ---- places in files' code ---- */
+
+int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit)
+{
+	const struct object_entry *o = object_by_id(r, obj);
+	const uint8_t trap = INSN_SITE_TRAP;
+	int err = 0;
+
+	if (!o || !(m->prot & PROT_EXEC) || m->shared)
+		return 0;
+	for (size_t i = 0; !err && i < o->sites.n; i++) {
+		const struct insn_site *s = &o->sites.v[i];
+		uint64_t at = m->start + (s->off - m->off);
+		uint8_t now;
+
+		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults))
+			continue;
+		if (mem_read(t->mm->mem_fd, at, &now, 1) || now != 0x0f)
+			continue;   /* done already, or the program has put other code there */
+		err = mem_write(t->mm->mem_fd, at, &trap, 1);
+		if (!err && emit)
+			ev_write_bytes(r, t->no, at, &trap, 1);
+	}
+	return err;
+}
+
+void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
+{
+	struct maps maps = { 0 };
+	int err = maps_read(t->tid, &maps);
+	const struct mapping *m = err ? NULL : maps_find_from(&maps, addr);
+
+	for (; m && !err && m < maps.v + maps.n && m->start < addr + len; m++) {
+		uint32_t obj;
+
+		if (!m->ino || m->shared || !(m->prot & PROT_EXEC))
+			continue;
+		err = object_of_mapping(r, t, m, &obj);
+		if (!err)
+			err = trap_sites(r, t, m, obj, true);
+	}
+	maps_free(&maps);
+	if (err && !r->err)
+		r->err = err;
+}

@@ -1,0 +1,220 @@
+/* Where code has instructions that must trap. See insn_site.h. */
+#include "tracee/insn_site.h"
+
+#include <elfutils/libdw.h>
+#include <errno.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/err.h"
+#include "common/grow.h"
+#include "common/scope.h"
+#include "tracee/elfsym.h"
+
+#define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID)
+#define SWEEP_BACK 96        /* bytes before a place from which decoding falls into step with the code */
+#define SWEEPS 16
+#define WALK_MAX (1u << 18)  /* bytes of one function */
+
+struct code_file {
+	const uint8_t *bytes;
+	size_t size;
+	Elf *elf;
+	Dwarf_CFI *cfi;          /* NULL: none */
+	struct elfsym *syms;     /* NULL: not opened */
+	bool has_symbols;
+	const Elf64_Phdr *seg;   /* looked through now */
+};
+
+/* The instruction that covers a place, decoding on from an address where one begins. */
+static bool covering(const struct code_file *f, uint64_t from, uint64_t at, struct insn *ret)
+{
+	if (from > at || at - from > WALK_MAX || from < f->seg->p_vaddr)
+		return false;
+	while (from <= at) {
+		uint64_t in_seg = from - f->seg->p_vaddr;
+
+		if (in_seg >= f->seg->p_filesz ||
+		    insn_decode(f->bytes + f->seg->p_offset + in_seg, f->seg->p_filesz - in_seg, from, ret))
+			return false;
+		from += ret->len;
+	}
+	return true;
+}
+
+/* Prefixes may stand before the opcode; they belong to the instruction, which then begins earlier. */
+static bool is_site(const struct insn *in, const uint8_t *bytes, uint64_t at)
+{
+	size_t prefixes = (size_t)(at - in->addr);
+
+	if (!(in->flags & WANTED) || prefixes > 4)
+		return false;
+	for (size_t i = 0; i < prefixes; i++) {
+		if (bytes[i] == 0x0f)
+			return false;
+	}
+	return true;
+}
+
+static bool known_start(struct code_file *f, uint64_t at, uint64_t *ret)
+{
+	Dwarf_Frame *frame = NULL;
+	Dwarf_Addr start, end;
+	struct elf_symbol sym;
+	bool found = false;
+
+	if (f->cfi && dwarf_cfi_addrframe(f->cfi, at, &frame) == 0) {
+		found = dwarf_frame_info(frame, &start, &end, NULL) >= 0 && start <= at;
+		*ret = start;
+		free(frame);
+	}
+	if (!found && f->syms && elfsym_find_addr(f->syms, at, &sym) == 0 && sym.value <= at &&
+	    (sym.type == STT_FUNC || sym.type == STT_GNU_IFUNC) && (!sym.size || at - sym.value < sym.size)) {
+		*ret = sym.value;
+		found = true;
+	}
+	return found;
+}
+
+/* Without any table: from wherever it starts, decoding falls into step with the code before long. */
+static bool sweeps_agree(const struct code_file *f, uint64_t at)
+{
+	struct insn in;
+
+	if (at - f->seg->p_vaddr < SWEEP_BACK)
+		return false;
+	for (unsigned i = 0; i < SWEEPS; i++) {
+		if (!covering(f, at - SWEEP_BACK + i, at, &in) ||
+		    !is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at))
+			return false;
+	}
+	return true;
+}
+
+static bool sure(struct code_file *f, uint64_t at)
+{
+	uint64_t start;
+	struct insn in;
+
+	if (known_start(f, at, &start))
+		return covering(f, start, at, &in) &&
+		       is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at);
+	return !f->cfi && !f->has_symbols && sweeps_agree(f, at);
+}
+
+/* cpuid; or 0f c7 with a register operand, /6 and /7: rdrand, rdseed, and with f3 rdpid. */
+static bool looks_like_one(const uint8_t *p, size_t n)
+{
+	return n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0));
+}
+
+static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap)
+{
+	const uint8_t *at = f->bytes + f->seg->p_offset, *end = at + f->seg->p_filesz;
+
+	while (at < end && (at = memchr(at, 0x0f, (size_t)(end - at)))) {
+		struct insn_site *s;
+
+		if (looks_like_one(at, (size_t)(end - at))) {
+			if (!sure(f, f->seg->p_vaddr + (uint64_t)(at - f->bytes) - f->seg->p_offset)) {
+				ret->n_unsure++;
+			} else {
+				s = GROW(ret->v, ret->n, *cap);
+				if (!s)
+					return -ENOMEM;
+				*s = (struct insn_site){ .off = (uint64_t)(at - f->bytes), .is_cpuid = at[1] == 0xa2 };
+				ret->n++;
+			}
+		}
+		at++;
+	}
+	return 0;
+}
+
+static int any_function(void *ctx, const struct elf_symbol *s)
+{
+	*(bool *)ctx = s->type == STT_FUNC;
+	return *(bool *)ctx;
+}
+
+static int scan(struct code_file *f, struct insn_sites *ret)
+{
+	size_t n, cap = 0;
+	const Elf64_Phdr *seg;
+	int err = elfsym_open_memory(f->bytes, f->size, &f->syms);
+
+	if (err)
+		return err;
+	elf_version(EV_CURRENT);
+	f->elf = elf_memory((char *)f->bytes, f->size);
+	f->cfi = f->elf ? dwarf_getcfi_elf(f->elf) : NULL;
+	elfsym_each(f->syms, any_function, &f->has_symbols);
+	seg = elfsym_segments(f->syms, &n);
+	for (size_t i = 0; !err && i < n; i++) {
+		f->seg = &seg[i];
+		if (seg[i].p_type == PT_LOAD && seg[i].p_flags & PF_X && seg[i].p_offset <= f->size &&
+		    seg[i].p_filesz <= f->size - seg[i].p_offset)
+			err = scan_segment(f, ret, &cap);
+	}
+	if (f->cfi)
+		dwarf_cfi_end(f->cfi);
+	elf_end(f->elf);
+	elfsym_close(f->syms);
+	return err;
+}
+
+int insn_sites_find(int fd, struct insn_sites *ret)
+{
+	struct code_file f = { 0 };
+	struct stat st;
+	void *at;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(Elf64_Ehdr))
+		return -RL_EUNSUPPORTED;
+	f.size = (size_t)st.st_size;
+	at = mmap(NULL, f.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	f.bytes = at;
+	err = elf_is(at, f.size) ? scan(&f, ret) : -RL_EUNSUPPORTED;
+	munmap(at, f.size);
+	if (err)
+		insn_sites_free(ret);
+	return err;
+}
+
+void insn_sites_free(struct insn_sites *s)
+{
+	free(s->v);
+	memset(s, 0, sizeof(*s));
+}
+
+static bool is_prefix(uint8_t b)
+{
+	return b == 0x66 || b == 0xf2 || b == 0xf3 || (b & 0xf0) == 0x40;
+}
+
+int insn_site_decode(const uint8_t *b, size_t n, uint64_t addr, struct insn *ret)
+{
+	uint8_t code[INSN_MAX_BYTES];
+	size_t i = 0;
+
+	if (n > sizeof(code))
+		n = sizeof(code);
+	memcpy(code, b, n);
+	while (i < n && is_prefix(code[i]))
+		i++;
+	if (i >= n || code[i] != INSN_SITE_TRAP)
+		return -RL_EUNSUPPORTED;
+	code[i] = 0x0f;
+	if (!looks_like_one(code + i, n - i) || insn_decode(code, n, addr, ret) || !(ret->flags & WANTED))
+		return -RL_EUNSUPPORTED;
+	return 0;
+}

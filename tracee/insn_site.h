@@ -1,0 +1,44 @@
+/*
+ * Instructions whose results are not determined by the program's state, and which the processor cannot always be told
+ * to trap: cpuid, rdrand, rdseed, rdpid. Where a file's code has them, and how a place of theirs is made to trap.
+ *
+ * The first byte of the opcode, 0x0f, becomes hlt: in user mode that is a general protection fault, with rip still on
+ * the instruction, just as a cpuid that was made to fault. All other bytes stay, so the site tells what it was.
+ */
+#ifndef RELIVE_TRACEE_INSN_SITE_H
+#define RELIVE_TRACEE_INSN_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tracee/insn.h"
+
+#define INSN_SITE_TRAP 0xf4   /* hlt */
+
+struct insn_site {
+	uint64_t off;     /* of the opcode's first byte, in the file */
+	bool is_cpuid;    /* which may trap by itself */
+};
+
+struct insn_sites {
+	struct insn_site *v;
+	size_t n;
+	size_t n_unsure;  /* such bytes that may as well be data or part of another instruction: left alone */
+};
+
+/**
+ * Find all sites in the executable segments of an ELF file.
+ *
+ * Bytes that look like one count only where the call frame information or a function's symbol tells where instructions
+ * begin; in a file with neither, where decoding falls into step on them from wherever it starts.
+ *
+ * 0; -RL_EUNSUPPORTED: not such a file; -ENOMEM; or an error of mmap(2).
+ */
+int insn_sites_find(int fd, struct insn_sites *ret);
+void insn_sites_free(struct insn_sites *s);
+
+/* Decode what stood at a site that was made to trap. 0, or -RL_EUNSUPPORTED: this is none. */
+int insn_site_decode(const uint8_t *b, size_t n, uint64_t addr, struct insn *ret);
+
+#endif
