@@ -20,6 +20,7 @@
 #include "recorder/internal.h"
 #include "tracee/caps.h"
 #include "tracee/layout.h"
+#include "tracee/pin.h"
 
 /* Whom the handlers of forwarded signals mean. */
 static volatile sig_atomic_t forward_to;
@@ -56,20 +57,8 @@ static bool cpuid_can_fault(void)
 
 static int pin(struct recording *r)
 {
-	cpu_set_t one;
-	int cpu;
-
-	if (sched_getaffinity(0, sizeof(r->cpus), &r->cpus) < 0)
-		return -errno;
-	cpu = sched_getcpu();
-	if (cpu < 0 || !CPU_ISSET(cpu, &r->cpus)) {
-		for (cpu = 0; cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &r->cpus); cpu++)
-			;
-	}
-	r->cpu = cpu;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : 0;
+	r->cpu = pin_self(PIN_HERE, &r->cpus);
+	return r->cpu < 0 ? r->cpu : 0;
 }
 
 static uint64_t xgetbv0(void)

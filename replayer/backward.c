@@ -436,14 +436,12 @@ int timeline_backward(struct timeline *tl, uint32_t step_task, struct timeline_s
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
-	tick(true);
 	if (step_task) {
 		err = step_back(tl, step_task, ret);
 	} else {
 		trail_drop(tl);
 		err = back_to_hit(tl, ret);
 	}
-	tick(false);
 	if (err == -EINTR) {
 		ret->kind = TL_INTERRUPTED;
 		err = 0;

@@ -39,7 +39,7 @@ struct run {
 	bool interrupt_sent;
 	uint64_t pass_ns;
 	bool late;                     /* the deadline has passed */
-	uint64_t deadline_ns;          /* the task's processor time when we give up waiting; 0: never */
+	uint64_t deadline_ns;          /* the task's processor time when we give up waiting; 0: not known yet */
 	struct watch_set *watch;       /* NULL: nothing is watched */
 };
 
@@ -65,51 +65,52 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+#define PATIENCE 100             /* times the recorded time, */
+#define PATIENCE_NS 5000000000u  /* and so long on top, until an instant will not come any more */
+
+/* The task's processor time by which it will have run what took it at most so long when recorded. 0: not known. */
+static uint64_t give_up_at(struct session *s, uint64_t recorded)
+{
+	const struct rtask *t = session_task(s, s->ev->task);
+
+	return t && t->host ? cputime_of(t->host_tid) + PATIENCE * recorded + PATIENCE_NS : 0;
+}
+
+static void interrupt(struct run *r, bool *done)
+{
+	ptrace(PTRACE_INTERRUPT, r->t->host_tid, 0, 0);
+	*done = true;
+}
+
+/* Has waiting become pointless? Looked at when a tick has interrupted it. */
+static void look_up(struct run *r)
+{
+	if (r->ctl && r->ctl->interrupted && !r->interrupt_sent && r->ctl->interrupted(r->ctl->arg))
+		interrupt(r, &r->interrupt_sent);
+	/* With a watch each write to its pages may be a stop: nothing can be said about the time that takes. */
+	if (r->watch || r->late)
+		return;
+	if (!r->deadline_ns)
+		r->deadline_ns = give_up_at(r->s, r->ev->time_ns);
+	if (r->deadline_ns && cputime_of(r->t->host_tid) > r->deadline_ns)
+		interrupt(r, &r->late);
+}
+
 /*
- * Wait for a change of any child, as long as SIGCHLD is blocked; or a while. waitpid(2) knows no time limit, and the
- * wanted instant may never come: missed by a leap, or because the recording was of something that cannot be replayed.
+ * waitpid(2) knows no time limit, and the wanted instant may never come: missed by a leap, or because the recording was of
+ * something that cannot be replayed. So ticks (self.h) end it now and then.
  */
-static void wait_child(void)
-{
-	const struct timespec a_while = { 0, 50000000 };
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigtimedwait(&set, NULL, &a_while);
-}
-
-static void look_for_interrupt(struct run *r)
-{
-	if (r->ctl && r->ctl->interrupted && !r->interrupt_sent && r->ctl->interrupted(r->ctl->arg)) {
-		ptrace(PTRACE_INTERRUPT, r->t->host_tid, 0, 0);
-		r->interrupt_sent = true;
-	}
-	if (r->deadline_ns && !r->late && cputime_of(r->t->host_tid) > r->deadline_ns) {
-		ptrace(PTRACE_INTERRUPT, r->t->host_tid, 0, 0);
-		r->late = true;
-	}
-}
-
 static int wait_stop(struct run *r, struct stop *ret)
 {
-	int status, err = 0;
-	sigset_t set, old;
-	pid_t got;
+	int status;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	pthread_sigmask(SIG_BLOCK, &set, &old);
-	while ((got = waitpid(r->t->host_tid, &status, __WALL | WNOHANG)) == 0) {
-		wait_child();
-		look_for_interrupt(r);
+	while (waitpid(r->t->host_tid, &status, __WALL) < 0) {
+		if (errno != EINTR)
+			return errno == ECHILD ? -RL_EGONE : -errno;
+		look_up(r);
 	}
-	if (got < 0)
-		err = errno == ECHILD ? -RL_EGONE : -errno;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!err)
-		*ret = stop_decode(status);
-	return err;
+	*ret = stop_decode(status);
+	return 0;
 }
 
 static int go(struct run *r, int request, struct stop *ret)
@@ -619,15 +620,6 @@ static int run_leaping(struct session *s, const struct run_ctl *ctl, struct run_
 }
 
 #define PASS_NS 1000000u         /* looking at a wrong pass takes longer than the pass did */
-#define PATIENCE 100             /* times the recorded time, */
-#define PATIENCE_NS 5000000000u  /* and so long on top, until an instant will not come any more */
-
-static uint64_t give_up_at(struct session *s, uint64_t recorded)
-{
-	const struct rtask *t = session_task(s, s->ev->task);
-
-	return t && t->host ? cputime_of(t->host_tid) + PATIENCE * recorded + PATIENCE_NS : 0;
-}
 
 int run_to_event(struct session *s, const struct run_ctl *ctl, struct run_result *ret)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "common/err.h"
 #include "replayer/internal.h"
+#include "replayer/self.h"
 #include "replayer/site.h"
 #include "tracee/remote.h"
 
@@ -49,6 +50,7 @@ int session_open(struct trace *t, struct session **ret)
 	if (!s)
 		return -ENOMEM;
 	s->trace = t;
+	self_enter((int)trace_header(t)->cpu);
 	err = trace_iter_open(t, 1, &s->it);
 	if (!err)
 		err = objects_open(t, &s->objects);
@@ -90,6 +92,7 @@ void session_close(struct session *s)
 	if (s->it)
 		trace_iter_close(s->it);
 	free(s);
+	self_leave();
 }
 
 /* Stop once between arriving at an event and carrying it out, if that is wanted. */

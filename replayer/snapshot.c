@@ -4,6 +4,7 @@
 #include <string.h>
 #include "common/err.h"
 #include "replayer/internal.h"
+#include "replayer/self.h"
 #include "replayer/site.h"
 #include "tracee/remote.h"
 #include "tracee/xstate.h"
@@ -166,6 +167,7 @@ int session_clone(struct session *s, bool frozen, struct session **ret)
 	if (!c)
 		return -ENOMEM;
 	c->trace = s->trace;
+	self_enter((int)trace_header(s->trace)->cpu);
 	c->last_time_ns = s->last_time_ns;
 	c->book = site_book_get(s->book);
 	c->frozen = frozen;

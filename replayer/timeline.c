@@ -1,15 +1,14 @@
 #include "replayer/timeline.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
+#include "replayer/self.h"
 #include "replayer/timeline_int.h"
 
 /* ---- copies ---- */
@@ -93,9 +92,18 @@ struct run_ctl quiet_ctl(const struct timeline *tl)
 	return (struct run_ctl){ .interrupted = tl->interrupted, .arg = tl->interrupted_arg };
 }
 
-bool wants_stop(const struct timeline *tl, const struct run_result *res)
+/* The debugger's wish to interrupt. Asking costs a system call, so not after each event. */
+static bool asked_to_stop(struct timeline *tl)
 {
-	return res->kind == RUN_INTERRUPTED || (tl->interrupted && tl->interrupted(tl->interrupted_arg));
+	if (!tl->interrupted || tl->ticks == self_ticks())
+		return false;
+	tl->ticks = self_ticks();
+	return tl->interrupted(tl->interrupted_arg);
+}
+
+bool wants_stop(struct timeline *tl, const struct run_result *res)
+{
+	return res->kind == RUN_INTERRUPTED || asked_to_stop(tl);
 }
 
 /* Run events until event no comes next. */
@@ -159,22 +167,6 @@ static int find_proc(struct timeline *tl, int32_t pid)
 	}
 	trace_iter_close(it);
 	return err < 0 ? err : tl->proc ? 0 : -ESRCH;
-}
-
-static void no_alarm(int sig)
-{
-	(void)sig;
-}
-
-/* A tick interrupts waits, so that gdb's wish to stop is noticed. */
-void tick(bool on)
-{
-	struct itimerval every = { { 0, on ? 50000 : 0 }, { 0, on ? 50000 : 0 } };
-	struct sigaction sa = { .sa_handler = no_alarm };
-
-	if (on)
-		sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &every, NULL);
 }
 
 int timeline_open(struct trace *t, const struct timeline_opts *o, struct timeline **ret, char *err_text, size_t n_err)
@@ -473,10 +465,9 @@ int timeline_forward(struct timeline *tl, uint32_t step_task, uint64_t range_sta
 	ctl.signals = tl->proc;
 	ctl.calls = tl->catch_calls ? tl->proc : 0;
 	watches_refresh(tl, tl->now);
-	tick(true);
 	do {
 		got = forward_once(tl, &ctl, ret);
-		if (!got && tl->interrupted && tl->interrupted(tl->interrupted_arg)) {
+		if (!got && asked_to_stop(tl)) {
 			ret->kind = TL_INTERRUPTED;
 			got = 1;
 		}
@@ -485,7 +476,6 @@ int timeline_forward(struct timeline *tl, uint32_t step_task, uint64_t range_sta
 			ctl.skip_first = true;
 		}
 	} while (!got);
-	tick(false);
 	if (ret->task)
 		tl->shown = ret->task;
 	return got < 0 ? got : 0;
@@ -507,7 +497,6 @@ int timeline_goto(struct timeline *tl, uint64_t no)
 			return err;
 		become(tl, s, false);
 	}
-	tick(true);
 	while (!err && tl->now->ev_no < no && !at_end(tl, tl->now)) {
 		struct run_ctl ctl = quiet_ctl(tl);
 		struct run_result res;
@@ -519,7 +508,6 @@ int timeline_goto(struct timeline *tl, uint64_t no)
 			break;
 		}
 	}
-	tick(false);
 	tl->shown = tl->now->ev ? tl->now->ev->task : tl->shown;
 	return err;
 }

@@ -32,6 +32,7 @@ struct timeline {
 	size_t n_caught;
 	bool (*interrupted)(void *arg);
 	void *interrupted_arg;
+	unsigned ticks;                /* when it was last asked */
 };
 
 /* What an event was, remembered after it is gone. */
@@ -42,9 +43,8 @@ struct event_seen {
 };
 
 struct event_seen event_see(struct session *s);   /* s->ev must not be NULL */
-void tick(bool on);
 struct run_ctl quiet_ctl(const struct timeline *tl);
-bool wants_stop(const struct timeline *tl, const struct run_result *res);
+bool wants_stop(struct timeline *tl, const struct run_result *res);
 bool call_is_caught(const struct timeline *tl, int nr);
 int snap_here(struct timeline *tl, bool force);
 bool at_end(const struct timeline *tl, struct session *s);
