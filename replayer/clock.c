@@ -56,18 +56,61 @@ static bool page_equal(struct rtask *t, const struct ev_page *p)
 	return page_hash_of(bytes) == p->hash;
 }
 
+#define BATCH 64   /* pages that are read at once */
+
+/* How many of @n pages from the i-th on differ; *ret_last is one of them. Negative: an error. */
+static int64_t batch_differs(struct rtask *t, const struct event *ev, uint32_t i, uint32_t n, uint32_t *ret_last)
+{
+	static uint8_t bytes[BATCH * TRACE_PAGE];
+	struct page_hash list[BATCH];
+	int64_t got, differ = 0;
+
+	for (uint32_t k = 0; k < n; k++)
+		list[k] = (struct page_hash){ ev->pages[i + k].addr, 0 };
+	got = pages_read(t->host->pid, list, n, bytes);
+	if (got < 0)
+		return got;
+	for (uint32_t k = 0; k < n; k++) {
+		const struct ev_page *p = &ev->pages[i + k];
+		uint8_t *page = bytes + (size_t)k * TRACE_PAGE;
+
+		if (k < got) {
+			memset(page, 0, p->dead_bytes);
+			if (page_hash_of(page) == p->hash)
+				continue;
+		} else if (page_equal(t, p)) {
+			continue;   /* only the one at @got could not be read */
+		}
+		differ++;
+		*ret_last = i + k;
+	}
+	return differ;
+}
+
+/* How many differ; all of them are counted only if @all. Negative: an error. */
+static int64_t pages_differ(struct rtask *t, const struct event *ev, bool all, uint32_t *ret_last)
+{
+	int64_t differ = 0, more;
+
+	for (uint32_t i = 0; i < ev->n_pages && (all || !differ); i += BATCH) {
+		more = batch_differs(t, ev, i, ev->n_pages - i < BATCH ? ev->n_pages - i : BATCH, ret_last);
+		if (more < 0)
+			return more;
+		differ += more;
+	}
+	return differ;
+}
+
 bool pages_match(struct rtask *t, const struct event *ev)
 {
-	for (uint32_t i = 0; i < ev->n_pages; i++) {
-		if (!page_equal(t, &ev->pages[i]))
-			return false;
-	}
-	return true;
+	uint32_t last;
+
+	return pages_differ(t, ev, false, &last) == 0;
 }
 
 int clock_matches(struct session *s, struct rtask *t, const struct event *ev, size_t *ret_pages)
 {
-	size_t differ = 0;
+	int64_t differ;
 	int same;
 
 	if (ret_pages)
@@ -80,16 +123,11 @@ int clock_matches(struct session *s, struct rtask *t, const struct event *ev, si
 	/* Most candidates differ in the page in which the last one did. */
 	if (!ret_pages && s->clock_page < ev->n_pages && !page_equal(t, &ev->pages[s->clock_page]))
 		return 0;
-	for (uint32_t i = 0; i < ev->n_pages; i++) {
-		if (!page_equal(t, &ev->pages[i])) {
-			differ++;
-			s->clock_page = i;
-			if (!ret_pages)
-				return 0;
-		}
-	}
+	differ = pages_differ(t, ev, ret_pages != NULL, &s->clock_page);
+	if (differ < 0)
+		return (int)differ;
 	if (ret_pages)
-		*ret_pages = differ;
+		*ret_pages = (size_t)differ;
 	return differ == 0;
 }
 

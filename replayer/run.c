@@ -395,6 +395,11 @@ static int at_interrupt(struct run *r)
 	return got ? got : stop_with(r, RUN_INTERRUPTED);
 }
 
+static int too_late(struct run *r)
+{
+	return diverged(r->s, r->t, r->ev, "it was not reached in many times the recorded time");
+}
+
 static int judge(struct run *r, const struct stop *st, bool stepped)
 {
 	switch (st->kind) {
@@ -404,7 +409,7 @@ static int judge(struct run *r, const struct stop *st, bool stepped)
 		return st->sig == SIGTRAP ? at_trap(r, stepped) : at_fault(r, st->sig);
 	case TS_INTERRUPT:
 		if (r->late)
-			return diverged(r->s, r->t, r->ev, "it was not reached in many times the recorded time");
+			return too_late(r);
 		return r->interrupt_sent ? at_interrupt(r) : GO_ON;
 	default:
 		return diverged(r->s, r->t, r->ev, stop_name(st->kind));
@@ -474,6 +479,11 @@ static int advance(struct run *r, bool first)
 	if (got)
 		return got > 0 ? stop_with(r, RUN_EVENT) : got;
 	got = wanted(r, first);
+	/* The stop that was asked for may have been spent on a step through a filter's code. */
+	if (!got && r->late)
+		got = too_late(r);
+	if (!got && r->interrupt_sent)
+		got = stop_with(r, RUN_INTERRUPTED);
 	if (!got && sites_has(r->sites, r->t->regs.rip)) {
 		got = sites_missed(r->sites);
 		if (r->deadline_ns)
