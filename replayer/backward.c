@@ -5,7 +5,9 @@
 #include <string.h>
 #include "common/err.h"
 #include "common/log.h"
+#include "replayer/internal.h"
 #include "replayer/timeline_int.h"
+#include "tracee/insn.h"
 
 /* An instant: event_no comes next; if mid, `point` says where in between. */
 struct place {
@@ -219,8 +221,9 @@ static int count_passes(struct timeline *tl, uint64_t no, struct run_pass *pass,
 	return 0;
 }
 
-/* Step s until its task stands at addr; counts the steps. */
-static int step_until(struct timeline *tl, struct session *s, uint32_t task, uint64_t addr, uint64_t *ret_steps)
+/* Step s until its task stands at addr; counts the steps. -E2BIG: not within so many. */
+static int step_until(struct timeline *tl, struct session *s, uint32_t task, uint64_t addr, uint64_t max,
+		      uint64_t *ret_steps)
 {
 	struct run_ctl ctl = { .step_task = task, .skip_first = true };
 	struct run_result res;
@@ -235,6 +238,8 @@ static int step_until(struct timeline *tl, struct session *s, uint32_t task, uin
 			return lost(tl, "an event came where only instructions should be");
 		if (++n % 1024 == 0 && wants_stop(tl, &res))
 			return -EINTR;
+		if (n > max)
+			return -E2BIG;
 	} while (session_task(s, task)->regs.rip != addr);
 	*ret_steps = n;
 	return 0;
@@ -269,29 +274,104 @@ static int follow_trail(struct timeline *tl)
 	return 0;
 }
 
-/* Back from an instant between two events, inside the run of its task. */
-static int back_inside(struct timeline *tl, const struct place *here, struct timeline_stop *ret)
+#define STEPS_CHEAP 2000     /* single steps that nobody waits for */
+#define CODE_BEFORE 128
+
+/* The address from which execution falls through to `here`, as far as the code tells. 0: it does not. */
+static uint64_t fall_through(struct session *s, const struct place *here)
+{
+	uint8_t code[CODE_BEFORE];
+	uint64_t end = here->point.regs.rip;
+	struct insn in;
+
+	if (mem_read_some(session_task(s, here->point.task)->host->mem_fd, end - sizeof(code), code, sizeof(code)) !=
+		    sizeof(code) ||
+	    insn_before(code, sizeof(code), end, &in) || in.flags & (INSN_REP | INSN_CALL | INSN_SYSCALL))
+		return 0;
+	return in.addr;
+}
+
+/* Whether one step of s leads to `here`. Negative: an error. */
+static int steps_to(struct session *s, const struct place *here)
 {
 	uint32_t task = here->point.task;
-	struct run_pass pass = { .task = task, .addr = here->point.regs.rip };
-	struct session *from = NULL, *copy = NULL;
-	uint64_t steps = 0;
+	struct session *copy;
+	int err = session_clone(s, false, &copy), got;
+
+	if (err)
+		return err;
+	got = step_n(copy, task, 1);
+	if (!got)
+		got = point_matches(copy, session_task(copy, task), &here->point);
+	session_close(copy);
+	return got;
+}
+
+/*
+ * Back to the instruction in front of `here` in the code, if it was that one's last execution that led here. 0: it was
+ * not, or cannot be told.
+ */
+static int back_by_fall_through(struct timeline *tl, const struct place *here)
+{
+	struct run_pass pass = { .task = here->point.task };
+	struct session *s;
+	int got = session_at(tl, here->event_no, &s);
+
+	if (got)
+		return got;
+	pass.addr = fall_through(s, here);
+	session_close(s);
+	if (!pass.addr)
+		return 0;
+	/* A stop in the middle of an instruction, if that is what it was, may lead anywhere: then it is not the way. */
+	got = count_passes(tl, here->event_no, &pass, &here->point, NULL);
+	if (got || !pass.seen)
+		return got == -EINTR ? got : 0;
+	pass.stop_at = pass.seen;
+	pass.seen = 0;
+	got = count_passes(tl, here->event_no, &pass, NULL, &s);
+	if (got)
+		return got == -EINTR ? got : 0;
+	got = pass.seen == pass.stop_at ? steps_to(s, here) : 0;
+	if (got <= 0) {
+		session_close(s);
+		return got == -EINTR ? got : 0;
+	}
+	trail_drop(tl);
+	become(tl, s, true);
+	return 1;
+}
+
+/* The last arrival at the present instruction before `here`; or the event before, if there is none. */
+static int last_pass(struct timeline *tl, const struct place *here, struct session **ret, bool *ret_mid)
+{
+	struct run_pass pass = { .task = here->point.task, .addr = here->point.regs.rip };
 	int err = count_passes(tl, here->event_no, &pass, &here->point, NULL);
 
 	if (err)
 		return err;
-	if (pass.seen) {
-		pass.stop_at = pass.seen;
-		pass.seen = 0;
-		err = count_passes(tl, here->event_no, &pass, NULL, &from);
-	} else {
-		err = session_at(tl, here->event_no, &from);
-	}
+	*ret_mid = pass.seen != 0;
+	if (!pass.seen)
+		return session_at(tl, here->event_no, ret);
+	pass.stop_at = pass.seen;
+	pass.seen = 0;
+	return count_passes(tl, here->event_no, &pass, NULL, ret);
+}
+
+/* By single steps from there. They are kept as a trail, so that the next steps back are free. */
+static int back_by_steps(struct timeline *tl, const struct place *here, uint64_t max)
+{
+	uint32_t task = here->point.task;
+	struct session *from = NULL, *copy = NULL;
+	uint64_t steps = 0;
+	bool mid;
+	int err = last_pass(tl, here, &from, &mid);
+
 	if (err)
 		return err;
 	err = session_clone(from, true, &copy);
 	if (!err)
-		err = keep_report(tl, from, step_until(tl, from, task, here->point.regs.rip, &steps));
+		err = keep_report(tl, from, step_until(tl, from, task, here->point.regs.rip, max, &steps));
 	session_close(from);
 	if (err) {
 		session_close(copy);
@@ -301,9 +381,22 @@ static int back_inside(struct timeline *tl, const struct place *here, struct tim
 	tl->trail = copy;
 	tl->trail_task = task;
 	tl->trail_steps = steps;
-	tl->trail_mid = pass.stop_at != 0;
-	ret->kind = TL_STEP;
+	tl->trail_mid = mid;
 	return follow_trail(tl);
+}
+
+/* Back from an instant between two events, inside the run of its task. */
+static int back_inside(struct timeline *tl, const struct place *here, struct timeline_stop *ret)
+{
+	int err = back_by_steps(tl, here, STEPS_CHEAP);
+
+	if (err == -E2BIG) {
+		err = back_by_fall_through(tl, here);
+		if (!err)
+			err = back_by_steps(tl, here, UINT64_MAX);
+	}
+	ret->kind = TL_STEP;
+	return err < 0 ? err : 0;
 }
 
 /* Back over an event: to the last arrival at the instruction that it is about. */

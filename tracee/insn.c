@@ -291,3 +291,27 @@ int insn_ea(const struct insn *insn, unsigned operand, const struct user_regs_st
 	*ret = ea;
 	return 0;
 }
+
+#define SWEEPS 16   /* starting places: more than an instruction has bytes */
+
+int insn_before(const uint8_t *b, size_t n, uint64_t end, struct insn *ret)
+{
+	unsigned agree = 0;
+
+	if (n < 2 * SWEEPS)
+		return -RL_EUNSUPPORTED;
+	for (size_t from = 0; from < SWEEPS; from++) {
+		size_t at = from;
+		struct insn in = { 0 };
+
+		while (at < n && insn_decode(b + at, n - at, end - n + at, &in) == 0)
+			at += in.len;
+		if (at != n)
+			continue;
+		if (agree && in.addr != ret->addr)
+			return -RL_EUNSUPPORTED;
+		*ret = in;
+		agree++;
+	}
+	return agree >= SWEEPS / 2 ? 0 : -RL_EUNSUPPORTED;
+}

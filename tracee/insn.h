@@ -79,6 +79,14 @@ struct insn {
 int insn_decode(const uint8_t *b, size_t n, uint64_t addr, struct insn *ret);
 
 /**
+ * The instruction that ends where the n bytes before `end` end: where decoding that starts at many places before it
+ * falls into step. A guess, though seldom a wrong one.
+ *
+ * 0, or -RL_EUNSUPPORTED: they do not agree, or too few bytes (less than 32).
+ */
+int insn_before(const uint8_t *b, size_t n, uint64_t end, struct insn *ret);
+
+/**
  * The address of a memory operand before the instruction runs.
  *
  * 0, -EINVAL (no such operand), -RL_EUNSUPPORTED (no_ea).

@@ -82,6 +82,21 @@ static void all_started(void)
 {
 }
 
+/* Changes that tens of thousands of instructions lie between: reached by falling through, and by a jump. */
+static int far;
+
+static void far_apart(void)
+{
+	for (int i = 1; i <= 4; i++) {
+		int n = fib(14);
+
+		if (i % 2)
+			far += n;               /* line: far-odd */
+		else
+			far -= 100;             /* line: far-even */
+	}
+}
+
 static void vectors(void)
 {
 	__asm__ volatile("movsd %0, %%xmm3\n\tmovhpd %1, %%xmm3\n\tnop\n\tnop" /* two doubles, to be looked at */
@@ -148,6 +163,7 @@ int main(void)
 	printf("outer %d\n", got);
 	run_workers();
 	printf("counter %d, fib %d\n", counter, fib(10)); /* line: main-counter */
+	far_apart();
 	kernel_writes();
 	raise(SIGUSR1);
 	printf("%s, signals %d, library %d, child %d\n", buffer, n_signals, lib_twice(21), run_child());

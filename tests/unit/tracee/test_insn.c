@@ -501,9 +501,33 @@ static void a_jump_look_alike_inside_an_instruction_is_not_believed(void **state
 					   1), 0);
 }
 
+CODE(run_of_insns,
+     "push %rbp\nmov %rsp, %rbp\nsub $0x20, %rsp\nmov %edi, -0x14(%rbp)\nmovl $0x90a20f, -4(%rbp)\nmov -4(%rbp), %eax\n"
+     "add -0x14(%rbp), %eax\nlea 0x10(%rax, %rax, 8), %rdx\nimul %rdx, %rax\nmov %rax, 0x1234(%rip)\n"
+     "addq $1, 0x55(%rbx)\nmov %rax, (%rdi)");
+
+static void test_the_instruction_before(void **state)
+{
+	struct insn in, before;
+	size_t n = LEN(run_of_insns), last = 0;
+
+	(void)state;
+	for (size_t at = 0; at < n; at += in.len) {
+		assert_int_equal(insn_decode(code_run_of_insns + at, n - at, 0x1000 + at, &in), 0);
+		if (at >= 40) {
+			assert_int_equal(insn_before(code_run_of_insns, at, 0x1000 + at, &before), 0);
+			assert_int_equal(before.addr, 0x1000 + last);
+		}
+		last = at;
+	}
+	assert_true(last > 40);
+	assert_int_equal(insn_before(code_run_of_insns, 20, 0x1014, &before), -RL_EUNSUPPORTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_instruction_before),
 		cmocka_unit_test(decode_tells_what_kind_of_instruction_it_is),
 		cmocka_unit_test(direct_targets_are_absolute),
 		cmocka_unit_test(decode_refuses_what_is_cut_off_or_no_instruction),
