@@ -163,9 +163,9 @@ int main(void)
 	printf("outer %d\n", got);
 	run_workers();
 	printf("counter %d, fib %d\n", counter, fib(10)); /* line: main-counter */
-	far_apart();
 	kernel_writes();
-	raise(SIGUSR1);
+	far_apart();
+	raise(SIGUSR1);                         /* line: main-raise */
 	printf("%s, signals %d, library %d, child %d\n", buffer, n_signals, lib_twice(21), run_child());
 	counter = -1;                           /* line: main-last */
 	return 7;
