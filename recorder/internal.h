@@ -52,6 +52,7 @@ struct proc {
 	pid_t pid;
 	int n_tasks;
 	struct sig_action segv;         /* the program's, for SIGSEGV; zeros: the default */
+	uint64_t forged;                /* signals that it sent itself with the siginfo of a fault; bit n-1 */
 	struct mm *mm;
 	struct proc *next;
 };
@@ -94,6 +95,7 @@ struct task {
 	bool agent_ran;                 /* it may have left something in the agent's buffer */
 	bool at_restart;                /* stopped between an ERESTART result and the restart */
 	bool segv_blocked;              /* by the program */
+	bool segv_forced;               /* a signal's frame could not be built: a SIGSEGV comes that no instruction raised */
 	bool doomed;                    /* a fatal signal of its is recorded */
 	int restart_nr;                 /* the call that restart_syscall continues; -1 */
 	struct sys_call restart_call;
@@ -271,6 +273,7 @@ bool signal_is_ignored(struct task *t, int sig);
 void signal_note_inherited(struct proc *p);
 void signal_note_mask(struct task *t);
 void signal_note_action(struct task *t);
+void signal_note_sent(struct task *t);
 
 /* seccomp.c: the program's own filters, run by us instead of the kernel */
 void seccomp_entry(struct task *t);                  /* may answer t's call */

@@ -231,6 +231,8 @@ void quirk_exit(struct recording *r, struct task *t)
 		exit_get_tsc(r, t);
 	if (t->call.nr == SYS_rt_sigaction)
 		signal_note_action(t);
+	if (t->call.nr == SYS_rt_sigqueueinfo || t->call.nr == SYS_rt_tgsigqueueinfo)
+		signal_note_sent(t);
 	if (t->call.nr == SYS_rt_sigprocmask || t->call.nr == SYS_rt_sigreturn)
 		signal_note_mask(t);
 	if (t->call.nr == SYS_setrlimit)

@@ -112,6 +112,19 @@ static void emit_signal(struct recording *r, struct task *t, const siginfo_t *in
 	r->ev.siginfo = (const uint8_t *)info;
 }
 
+/*
+ * No frame could be built, so the kernel forces a SIGSEGV upon the task, which comes next. No instruction raised that
+ * one: at replay this event brings the task there, and the SIGSEGV follows on the spot.
+ */
+static void frame_failed(struct recording *r, struct task *t, const siginfo_t *info, uint32_t flags,
+			 const struct user_regs_struct *before)
+{
+	t->at_restart = false;
+	emit_signal(r, t, info, flags, before);
+	ev_end(r);
+	t->segv_forced = true;
+}
+
 static void deliver_to_handler(struct recording *r, struct task *t, const siginfo_t *info, uint32_t flags,
 			       const struct user_regs_struct *before)
 {
@@ -124,8 +137,12 @@ static void deliver_to_handler(struct recording *r, struct task *t, const siginf
 	/* Single-stepping a delivery stops before the handler's first instruction. */
 	if (run_until_stop(r, t, PTRACE_SINGLESTEP, info->si_signo) || !t->have_stop)
 		return;
+	if (t->stop.kind == TS_SIGNAL && t->stop.sig == SIGSEGV) {
+		frame_failed(r, t, info, flags, before);
+		return;
+	}
 	if (t->stop.kind != TS_SIGNAL || t->stop.sig != SIGTRAP || remote_getregs(t->tid, &after))
-		return;   /* no frame could be built: the kernel makes it a SIGSEGV, which comes next */
+		return;
 	t->have_stop = t->at_restart = false;
 	emit_signal(r, t, info, flags | EVF_SIG_HANDLER | EVF_AFTER, before);
 	r->ev.after = after;
@@ -153,6 +170,35 @@ static void stand_still(struct recording *r, struct task *t, const siginfo_t *in
 	ptrace(PTRACE_SETSIGINFO, t->tid, 0, info);
 }
 
+/*
+ * Whether no instruction raised a signal that looks like a fault: one forced upon the task because another's frame could
+ * not be built; or one that the program sent itself with a fault's siginfo, as crash handlers do to pass a fault on.
+ * Such a signal comes as soon as it is not blocked; and a real fault while it is blocked would end the process.
+ */
+static bool take_forced(struct task *t, const siginfo_t *info)
+{
+	uint64_t bit = 1ull << (info->si_signo - 1);
+	bool forced = t->segv_forced && info->si_signo == SIGSEGV && info->si_code == SI_KERNEL;
+
+	t->segv_forced = false;
+	if (!forced && t->proc->forged & bit) {
+		t->proc->forged &= ~bit;
+		forced = true;
+	}
+	return forced;
+}
+
+void signal_note_sent(struct task *t)
+{
+	uint64_t info = t->call.nr == SYS_rt_sigqueueinfo ? t->call.arg[2] : t->call.arg[3];
+	uint64_t sig = t->call.nr == SYS_rt_sigqueueinfo ? t->call.arg[1] : t->call.arg[2];
+	siginfo_t si;
+
+	/* The kernel takes such a one from nobody but the task itself. */
+	if (t->call.ret == 0 && sig && mem_read(t->mm->mem_fd, info, &si, sizeof(si)) == 0 && si.si_code > 0)
+		t->proc->forged |= 1ull << (sig - 1);
+}
+
 void signal_stop(struct recording *r, struct task *t)
 {
 	struct user_regs_struct before;
@@ -160,25 +206,26 @@ void signal_stop(struct recording *r, struct task *t)
 	uint32_t flags = 0;
 	siginfo_t info;
 	int sig = t->stop.sig;
-	bool by_filter;
+	bool by_filter, forced;
 
 	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
 		return;
-	if (sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
+	forced = take_forced(t, &info);
+	if (!forced && sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
 		return;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);
 	if (disp == DISP_IGNORE || (disp == DISP_DEFAULT && (default_ignores(sig) || default_stops(sig)))) {
-		if (!(is_fault(&info) && disp == DISP_IGNORE)) {
+		if (!(is_fault(&info) && disp == DISP_IGNORE && !forced)) {
 			if (default_stops(sig) && disp == DISP_DEFAULT && !t->at_restart && !agent_leave(r, t))
 				clock_record(r, t);   /* it will stand here while others run */
 			run_until_stop(r, t, PTRACE_CONT, sig);
 			return;
 		}
 	}
-	if (is_fault(&info))
+	if (is_fault(&info) && !forced)
 		flags |= EVF_SIG_SYNC;
-	else if (!t->at_restart && !by_filter)
+	else if (!t->at_restart && !by_filter && !forced)
 		stand_still(r, t, &info);
 	if (t->have_stop)
 		return;   /* it is ending */
