@@ -207,17 +207,10 @@ int agent_map(struct recording *r, struct task *t)
 {
 	size_t n = (size_t)(agent_image_end - agent_image);
 	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev };
-	int64_t at = 0;
 	int err;
 
 	if (!r->opts->agent)
 		return 0;
-	err = task_call(t, SYS_mmap, REMOTE_ARGS(AGENT_CODE, AGENT_CODE_BYTES, PROT_READ | PROT_EXEC,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1ull, 0), &at);
-	if (err)
-		return err;
-	if (at != AGENT_CODE)
-		return -RL_EUNSUPPORTED;
 	err = mem_write(t->mm->mem_fd, AGENT_CODE, agent_image, n);
 	if (!err)
 		err = mem_write(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, reserved));

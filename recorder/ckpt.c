@@ -21,14 +21,12 @@
 #include "tracee/layout.h"
 #include "tracee/xstate.h"
 
-static const uint8_t stub_code[] = { 0x0f, 0x05, 0xcc };   /* syscall; int3 */
-
 /* The first injected call has no stub to run at: borrow the bytes at the entry point. */
 static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 {
 	struct remote remote = { .tid = t->tid };
 	struct user_regs_struct regs;
-	uint8_t saved[sizeof(stub_code)];
+	uint8_t saved[REMOTE_STUB_CALL];
 	uint64_t mask;
 	int err = remote_getregs(t->tid, &regs);
 
@@ -37,7 +35,7 @@ static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t
 	remote.site = regs.rip;
 	err = mem_read(t->mm->mem_fd, regs.rip, saved, sizeof(saved));
 	if (!err)
-		err = mem_write(t->mm->mem_fd, regs.rip, stub_code, sizeof(stub_code));
+		err = mem_write(t->mm->mem_fd, regs.rip, remote_stub, sizeof(saved));
 	if (!err)
 		err = task_mask_signals(t, &mask);
 	if (err)
@@ -60,7 +58,7 @@ static int map_stub(struct task *t)
 		return err;
 	if (at != (int64_t)RL_STUB)
 		return -RL_EUNSUPPORTED;   /* the program itself lives there */
-	err = mem_write(t->mm->mem_fd, RL_STUB, stub_code, sizeof(stub_code));
+	err = mem_write(t->mm->mem_fd, RL_STUB, remote_stub, sizeof(remote_stub));
 	if (err)
 		return err;
 	err = task_call(t, SYS_mmap, REMOTE_ARGS(RL_DATA, RL_END - RL_DATA, PROT_READ | PROT_WRITE,
@@ -70,21 +68,40 @@ static int map_stub(struct task *t)
 	return at == (int64_t)RL_DATA ? 0 : -RL_EUNSUPPORTED;
 }
 
-/* Find the auxiliary vector above argc, argv and envp (System V ABI, figure 3.9). */
-static int auxv_locate(struct task *t, uint64_t sp, uint64_t *ret_addr)
-{
-	uint64_t word, at = sp;
+/* ---- the auxiliary vector ---- */
 
-	if (mem_read(t->mm->mem_fd, at, &word, 8))
-		return -EFAULT;
-	at += 8 + (word + 1) * 8;
-	do {
-		if (mem_read(t->mm->mem_fd, at, &word, 8))
+/* Words of the initial stack, read a page at a time. */
+struct stack_words {
+	int mem_fd;
+	uint64_t at;           /* of the next one */
+	uint64_t start;        /* of those that are here */
+	uint64_t v[512];
+	size_t n;
+};
+
+static int next_word(struct stack_words *w, uint64_t *ret)
+{
+	if (w->at - w->start >= w->n * sizeof(w->v[0])) {
+		w->start = w->at;
+		w->n = mem_read_some(w->mem_fd, w->at, w->v, sizeof(w->v)) / sizeof(w->v[0]);
+		if (!w->n)
 			return -EFAULT;
-		at += 8;
-	} while (word);
-	*ret_addr = at;
+	}
+	*ret = w->v[(w->at - w->start) / sizeof(w->v[0])];
+	w->at += sizeof(*ret);
 	return 0;
+}
+
+/* Go to the auxiliary vector: above argc, argv and envp (System V ABI, figure 3.9). */
+static int seek_auxv(struct stack_words *w)
+{
+	uint64_t word;
+	int err = next_word(w, &word);
+
+	w->at += (word + 1) * sizeof(word);
+	while (!err && word)
+		err = next_word(w, &word);
+	return err;
 }
 
 #define AUXV_MAX 64
@@ -92,56 +109,84 @@ static int auxv_locate(struct task *t, uint64_t sp, uint64_t *ret_addr)
 /* Read the vector, with the vDSO taken out: what would read the clock behind our back must not exist. */
 static int auxv_take(struct task *t, uint64_t sp, uint64_t (*out)[2], uint32_t *ret_n)
 {
-	uint64_t at;
+	struct stack_words w = { .mem_fd = t->mm->mem_fd, .at = sp };
 	uint32_t n = 0;
-	int err = auxv_locate(t, sp, &at);
+	int err = seek_auxv(&w);
 
-	if (err)
-		return err;
-	for (; n < AUXV_MAX; n++, at += 16) {
-		err = mem_read(t->mm->mem_fd, at, out[n], 16);
-		if (err)
-			return err;
-		if (out[n][0] == AT_SYSINFO_EHDR) {
+	for (bool more = true; more && !err && n < AUXV_MAX; n++) {
+		err = next_word(&w, &out[n][0]);
+		if (!err)
+			err = next_word(&w, &out[n][1]);
+		if (!err && out[n][0] == AT_SYSINFO_EHDR) {
 			out[n][0] = AT_IGNORE;
 			out[n][1] = 0;
-			err = mem_write(t->mm->mem_fd, at, out[n], 16);
-			if (err)
-				return err;
+			err = mem_write(t->mm->mem_fd, w.at - 16, out[n], 16);
 		}
-		if (out[n][0] == AT_NULL) {
-			n++;
-			break;
-		}
+		more = out[n][0] != AT_NULL;
 	}
 	*ret_n = n;
-	return 0;
+	return err;
 }
 
-static int drop_vdso(struct task *t)
+/* ---- what has to be done from within ---- */
+
+#define PREPARE_MAX 32
+
+/* Calls to be made with one stop. */
+struct call_list {
+	struct remote_op v[PREPARE_MAX];
+	size_t n;
+};
+
+static void add_call(struct call_list *l, long nr, const uint64_t arg[6])
+{
+	if (l->n == PREPARE_MAX)
+		return;
+	l->v[l->n].nr = (uint64_t)nr;
+	memcpy(l->v[l->n++].arg, arg, sizeof(l->v[0].arg));
+}
+
+static int drop_vdso(struct task *t, struct call_list *l)
 {
 	struct maps maps = { 0 };
 	int err = maps_read(t->tid, &maps);
 
 	for (size_t i = 0; !err && i < maps.n; i++) {
 		const struct mapping *m = &maps.v[i];
-		int64_t result;
 
 		if (strncmp(m->name, "[vdso", 5) == 0 || strncmp(m->name, "[vvar", 5) == 0)
-			err = task_call(t, SYS_munmap, REMOTE_ARGS(m->start, m->end - m->start), &result);
+			add_call(l, SYS_munmap, REMOTE_ARGS(m->start, m->end - m->start));
 	}
 	maps_free(&maps);
 	return err;
 }
 
-static int trap_instructions(struct recording *r, struct task *t)
+static void trap_instructions(struct recording *r, struct call_list *l)
 {
-	int64_t result;
-	int err = task_call(t, SYS_prctl, REMOTE_ARGS(PR_SET_TSC, PR_TSC_SIGSEGV), &result);
+	add_call(l, SYS_prctl, REMOTE_ARGS(PR_SET_TSC, PR_TSC_SIGSEGV));
+	if (r->cpuid_faults)
+		add_call(l, SYS_arch_prctl, REMOTE_ARGS(ARCH_SET_CPUID, 0));
+}
 
-	if (!err && r->cpuid_faults)
-		err = task_call(t, SYS_arch_prctl, REMOTE_ARGS(ARCH_SET_CPUID, 0), &result);
-	return err;
+static int prepare(struct recording *r, struct task *t)
+{
+	struct call_list l = { .n = 0 };
+	int err = map_stub(t);
+
+	if (!err)
+		err = drop_vdso(t, &l);
+	if (err)
+		return err;
+	trap_instructions(r, &l);
+	if (r->opts->agent)
+		add_call(&l, SYS_mmap, REMOTE_ARGS(RL_AGENT, RL_AGENT_CODE_BYTES, PROT_READ | PROT_EXEC,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1ull, 0));
+	add_call(&l, SYS_brk, REMOTE_ARGS(0));
+	err = task_calls(t, l.v, l.n);
+	if (err)
+		return err;
+	t->mm->brk_start = t->mm->brk = (uint64_t)l.v[l.n - 1].ret;
+	return r->opts->agent && l.v[l.n - 2].ret != (int64_t)RL_AGENT ? -RL_EUNSUPPORTED : 0;
 }
 
 /* ---- writing it down ---- */
@@ -151,37 +196,70 @@ struct ckpt_build {
 	size_t n_maps, cap_maps;
 	struct ckpt_page *pages;
 	size_t n_pages, cap_pages;
+	struct page_runs runs;         /* all memory that is present */
+	size_t i_run;                  /* those before it lie before the mapping at hand */
+	struct mapping last;           /* the last mapping of a file, */
+	uint32_t last_obj;             /* and the object that it shows */
 };
 
-static int put_pages(struct recording *r, struct task *t, struct ckpt_build *b, const struct mapping *m, int pagemap)
-{
-	struct page_runs runs = { 0 };
-	int err = pagemap_runs(pagemap, m->start, m->end, &runs);
+#define READ_PAGES 16
 
-	for (size_t i = 0; !err && i < runs.n; i++) {
-		if (!page_is_anon(runs.v[i].flags))
-			continue;
-		for (uint64_t at = runs.v[i].start; !err && at < runs.v[i].end; at += TRACE_PAGE) {
+static int put_run(struct recording *r, struct task *t, struct ckpt_build *b, uint64_t start, uint64_t end)
+{
+	uint8_t bytes[READ_PAGES * TRACE_PAGE];
+	int err = 0;
+
+	while (!err && start < end) {
+		size_t n = end - start < sizeof(bytes) ? (size_t)(end - start) : sizeof(bytes);
+
+		err = mem_read(t->mm->mem_fd, start, bytes, n);
+		for (size_t off = 0; !err && off < n; off += TRACE_PAGE) {
 			struct ckpt_page *p = GROW(b->pages, b->n_pages, b->cap_pages);
-			uint8_t bytes[TRACE_PAGE];
 
 			if (!p)
-				err = -ENOMEM;
-			if (!err)
-				err = mem_read(t->mm->mem_fd, at, bytes, sizeof(bytes));
-			if (!err) {
-				p->addr = at;
-				err = trace_put_page(r->w, bytes, &p->page_id);
-				b->n_pages++;
-			}
+				return -ENOMEM;
+			p->addr = start + off;
+			err = trace_put_page(r->w, bytes + off, &p->page_id);
+			b->n_pages++;
 		}
+		start += n;
 	}
-	page_runs_free(&runs);
+	return err;
+}
+
+static int put_pages(struct recording *r, struct task *t, struct ckpt_build *b, const struct mapping *m)
+{
+	int err = 0;
+
+	while (b->i_run < b->runs.n && b->runs.v[b->i_run].end <= m->start)
+		b->i_run++;
+	for (size_t i = b->i_run; !err && i < b->runs.n && b->runs.v[i].start < m->end; i++) {
+		const struct page_run *p = &b->runs.v[i];
+
+		if (page_is_anon(p->flags))
+			err = put_run(r, t, b, p->start > m->start ? p->start : m->start, p->end < m->end ? p->end : m->end);
+	}
+	return err;
+}
+
+/* The parts of a file that follow each other show one object. */
+static int file_object(struct recording *r, struct task *t, struct ckpt_build *b, const struct mapping *m, uint32_t *ret)
+{
+	const struct object_entry *o = b->last_obj ? object_by_id(r, b->last_obj) : NULL;
+	int err;
+
+	if (o && o->whole && !m->shared && m->dev == b->last.dev && m->ino == b->last.ino) {
+		*ret = b->last_obj;
+		return 0;
+	}
+	err = object_of_mapping(r, t, m, ret);
+	b->last = *m;
+	b->last_obj = err ? 0 : *ret;
 	return err;
 }
 
 static int put_mapping(struct recording *r, struct task *t, struct ckpt_build *b, const struct maps *maps,
-		       const struct mapping *m, int pagemap)
+		       const struct mapping *m)
 {
 	struct ckpt_map *c = GROW(b->maps, b->n_maps, b->cap_maps);
 	int err;
@@ -200,14 +278,14 @@ static int put_mapping(struct recording *r, struct task *t, struct ckpt_build *b
 	}
 	if (m->ino || m->shared) {
 		c->obj_off = m->off;
-		err = object_of_mapping(r, t, m, &c->obj);
+		err = file_object(r, t, b, m, &c->obj);
 		if (!err)
 			err = trap_sites(r, t, m, c->obj, false);
 		if (err)
 			return err;
 	}
 	b->n_maps++;
-	return m->shared ? 0 : put_pages(r, t, b, m, pagemap);
+	return 0;
 }
 
 static bool is_ours(const struct mapping *m)
@@ -260,15 +338,40 @@ static pid_t parent_of(struct task *t)
 	return paren ? (pid_t)strtol(paren + 4, NULL, 10) : 0;
 }
 
+#define GAP_MAX (1ull << 20)   /* looked through, too: cheaper than asking again */
+
+static int list_pages(struct task *t, const struct maps *maps, struct page_runs *runs)
+{
+	autoclose int pagemap = pagemap_open(t->tid);
+	int err = pagemap < 0 ? pagemap : 0;
+	size_t n;
+
+	for (size_t i = 0; !err && i < maps->n; i += n) {
+		const struct mapping *m = &maps->v[i];
+
+		for (n = 1; i + n < maps->n && m[n].start - m[n - 1].end <= GAP_MAX && is_ours(m) == is_ours(&m[n]); )
+			n++;
+		if (!is_ours(m))
+			err = pagemap_runs(pagemap, m->start, m[n - 1].end, runs);
+	}
+	return err;
+}
+
 static int put_all(struct recording *r, struct task *t, const struct maps *maps, struct trace_ckpt *c)
 {
 	struct ckpt_build b = { 0 };
-	autoclose int pagemap = pagemap_open(t->tid);
-	int err = pagemap < 0 ? pagemap : 0;
+	int err = 0;
 
 	for (size_t i = 0; !err && i < maps->n; i++) {
 		if (!is_ours(&maps->v[i]))
-			err = put_mapping(r, t, &b, maps, &maps->v[i], pagemap);
+			err = put_mapping(r, t, &b, maps, &maps->v[i]);
+	}
+	/* Now, because instructions that must trap have been written into some. */
+	if (!err)
+		err = list_pages(t, maps, &b.runs);
+	for (size_t i = 0; !err && i < maps->n; i++) {
+		if (!is_ours(&maps->v[i]) && !maps->v[i].shared)
+			err = put_pages(r, t, &b, &maps->v[i]);
 	}
 	if (!err) {
 		c->maps = b.maps;
@@ -277,6 +380,7 @@ static int put_all(struct recording *r, struct task *t, const struct maps *maps,
 		c->n_pages = (uint32_t)b.n_pages;
 		err = trace_put_ckpt(r->w, c, &c->id);
 	}
+	page_runs_free(&b.runs);
 	free(b.maps);
 	free(b.pages);
 	return err;
@@ -322,23 +426,13 @@ int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id)
 	uint64_t auxv[AUXV_MAX][2];
 	struct user_regs_struct regs;
 	uint32_t n_auxv = 0;
-	int64_t brk = 0;
-	int err = map_stub(t);
+	int err = prepare(r, t);
 
 	if (!err)
 		err = agent_map(r, t);
 	if (!err)
-		err = trap_instructions(r, t);
-	if (!err)
-		err = drop_vdso(t);
-	if (!err)
 		err = remote_getregs(t->tid, &regs);
 	if (!err)
 		err = auxv_take(t, regs.rsp, auxv, &n_auxv);
-	if (!err)
-		err = task_call(t, SYS_brk, REMOTE_ARGS(0), &brk);
-	if (err)
-		return err;
-	t->mm->brk_start = t->mm->brk = (uint64_t)brk;
-	return write_down(r, t, auxv, n_auxv, ret_id);
+	return err ? err : write_down(r, t, auxv, n_auxv, ret_id);
 }

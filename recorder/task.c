@@ -185,6 +185,18 @@ int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 	return err;
 }
 
+int task_calls(struct task *t, struct remote_op *ops, size_t n)
+{
+	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL };
+	uint64_t mask;
+	int err = task_mask_signals(t, &mask);
+
+	if (err)
+		return err;
+	err = remote_calls(&remote, t->mm->mem_fd, RL_CALLS, ops, n);
+	return err ? err : task_unmask_signals(t, mask);
+}
+
 size_t task_settle_xstate(struct task *t, uint8_t *canon)
 {
 	static struct xstate now, same;

@@ -127,9 +127,7 @@ static int apply_asops(struct session *s, struct rtask *t, const struct event *e
 {
 	int err = ev->n_asops ? settle(t) : 0;
 
-	for (uint32_t i = 0; !err && i < ev->n_asops; i++)
-		err = host_asop(t->host, t->host_tid, s->objects, &ev->asops[i]);
-	return err;
+	return err || !ev->n_asops ? err : host_asops(t->host, t->host_tid, s->objects, ev->asops, ev->n_asops);
 }
 
 static int apply_writes(struct session *s, const struct event *ev)
@@ -236,15 +234,16 @@ static int leave_host(struct session *s, struct rtask *t)
 	return err;
 }
 
+/* An empty host: copies of the first one, which is kept for that, cost less than emptying a copy of ourselves. */
 static int spawn(struct session *s, struct host **ret)
 {
 	bool trap = trace_header(s->trace)->flags & HDR_CPUID_TRAPPED;
-	int err = host_spawn(trap, ret);
+	int err = s->seed ? 0 : host_spawn(trap, &s->seed);
 
 	if (err == -RL_EUNSUPPORTED && trap)
 		snprintf(s->report, sizeof(s->report), "the recording has cpuid instructions as events, and this machine "
 			 "cannot trap them: replay it where `relive doctor` says that it can\n");
-	return err;
+	return err ? err : host_fork(s->seed, s->seed->pid, ret);
 }
 
 static void name_after_file(struct rtask *t, const char *path)

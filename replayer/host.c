@@ -29,8 +29,6 @@
 
 #define HOST_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL)
 
-static const uint8_t stub_code[] = { 0x0f, 0x05, 0xcc };   /* syscall; int3 */
-
 /*
  * The kernel writes into a thread's rseq area at every switch, also when its memory is gone: then it kills. The area's
  * registered length depends on the C library; it must be named exactly.
@@ -62,7 +60,7 @@ static void host_main(int go_fd, bool trap_cpuid)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
 	if (stub != (void *)RL_STUB || data != (void *)RL_DATA)
 		_exit(125);
-	memcpy(stub, stub_code, sizeof(stub_code));
+	memcpy(stub, remote_stub, sizeof(remote_stub));
 	mprotect(stub, 0x1000, PROT_READ | PROT_EXEC);
 	syscall(SYS_close_range, 0, ~0u, 0);
 	prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
@@ -74,18 +72,19 @@ static void host_main(int go_fd, bool trap_cpuid)
 		__asm__ volatile("int3");
 }
 
+static int host_failed(long nr, const uint64_t arg[6], int64_t ret)
+{
+	log_debug("host: call %ld(%llx, %llx, %llx, %llx): %s", nr, (unsigned long long)arg[0], (unsigned long long)arg[1],
+		  (unsigned long long)arg[2], (unsigned long long)arg[3], rl_strerror((int)-ret));
+	return (int)ret;
+}
+
 static int host_call(pid_t tid, long nr, const uint64_t arg[6], int64_t *ret)
 {
 	struct remote r = { .tid = tid, .site = RL_STUB_CALL };
 	int err = remote_call(&r, nr, arg, ret);
 
-	if (!err && *ret < 0 && *ret >= -4095) {
-		log_debug("host: call %ld(%llx, %llx, %llx, %llx): %s", nr, (unsigned long long)arg[0],
-			  (unsigned long long)arg[1], (unsigned long long)arg[2], (unsigned long long)arg[3],
-			  rl_strerror((int)-*ret));
-		return (int)*ret;
-	}
-	return err;
+	return !err && *ret < 0 && *ret >= -4095 ? host_failed(nr, arg, *ret) : err;
 }
 
 static struct host *host_new(pid_t pid)
@@ -235,101 +234,174 @@ void host_kill(struct host *h)
 
 /* ---- the address space ---- */
 
-static int map_object(pid_t tid, int mem_fd, struct objects *o, const struct ev_asop *op)
-{
-	char path[64];
-	int64_t fd, at;
-	int own = objects_fd(o, op->obj);
-	int err;
+#define PATH_BYTES 32
+#define N_PATHS ((RL_CALLS - RL_DATA) / PATH_BYTES)
 
-	if (own < 0)
-		return own;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), own);
-	err = mem_write(mem_fd, RL_DATA, path, strlen(path) + 1);
+/* Calls that are to be made in a host, collected so that they cost one stop. */
+struct calls {
+	struct host *h;
+	pid_t tid;
+	struct remote_op op[RL_CALLS_MAX];
+	size_t n;
+	char path[N_PATHS][PATH_BYTES];   /* as they will stand at RL_DATA */
+	size_t n_paths;
+};
+
+static int calls_make(struct calls *c)
+{
+	struct remote r = { .tid = c->tid, .site = RL_STUB_CALL };
+	int err = 0;
+
+	if (!c->n)
+		return 0;
+	if (c->n_paths)
+		err = mem_write(c->h->mem_fd, RL_DATA, c->path, c->n_paths * PATH_BYTES);
 	if (!err)
-		err = host_call(tid, SYS_openat, REMOTE_ARGS((uint64_t)AT_FDCWD, RL_DATA,
-				op->flags & AS_SHARED ? O_RDWR : O_RDONLY), &fd);
-	if (err)
-		return err;
-	err = host_call(tid, SYS_mmap, REMOTE_ARGS(op->addr, op->len, op->prot,
-			MAP_FIXED | MAP_NORESERVE | (op->flags & AS_SHARED ? MAP_SHARED : MAP_PRIVATE),
-			(uint64_t)fd, op->obj_off), &at);
-	if (!err)
-		err = host_call(tid, SYS_close, REMOTE_ARGS((uint64_t)fd), &at);
+		err = remote_calls(&r, c->h->mem_fd, RL_CALLS, c->op, c->n);
+	for (size_t i = 0; !err && i < c->n; i++) {
+		const struct remote_op *op = &c->op[i];
+
+		if (op->ret < 0 && op->ret >= -4095)
+			err = host_failed((long)op->nr, op->arg, op->ret);
+	}
+	c->n = c->n_paths = 0;
 	return err;
 }
 
-static int do_map(struct host *h, pid_t tid, struct objects *o, const struct ev_asop *op)
+/* Make room for @n calls that belong together. */
+static int calls_room(struct calls *c, size_t n)
+{
+	return c->n + n > RL_CALLS_MAX || c->n_paths == N_PATHS ? calls_make(c) : 0;
+}
+
+static void calls_add(struct calls *c, long nr, const uint64_t arg[6])
+{
+	struct remote_op *op = &c->op[c->n++];
+
+	op->nr = (uint64_t)nr;
+	memcpy(op->arg, arg, sizeof(op->arg));
+	op->ret = 0;
+}
+
+static int add_call(struct calls *c, long nr, const uint64_t arg[6])
+{
+	int err = calls_room(c, 1);
+
+	if (!err)
+		calls_add(c, nr, arg);
+	return err;
+}
+
+static int map_object(struct calls *c, struct objects *o, const struct ev_asop *op)
+{
+	int own = objects_fd(o, op->obj);
+	int err = own < 0 ? own : calls_room(c, 3);
+
+	if (err)
+		return err;
+	snprintf(c->path[c->n_paths], PATH_BYTES, "/proc/%d/fd/%d", getpid(), own);
+	calls_add(c, SYS_openat, REMOTE_ARGS((uint64_t)AT_FDCWD, RL_DATA + PATH_BYTES * c->n_paths++,
+		  op->flags & AS_SHARED ? O_RDWR : O_RDONLY));
+	/* A host has no descriptors: that one is the lowest. */
+	calls_add(c, SYS_mmap, REMOTE_ARGS(op->addr, op->len, op->prot,
+		  MAP_FIXED | MAP_NORESERVE | (op->flags & AS_SHARED ? MAP_SHARED : MAP_PRIVATE), 0, op->obj_off));
+	calls_add(c, SYS_close, REMOTE_ARGS(0));
+	return 0;
+}
+
+static int do_map(struct calls *c, struct objects *o, const struct ev_asop *op)
 {
 	struct shared_map m = { op->addr, op->len, op->obj_off, op->obj, op->prot };
 	bool shared = op->obj && op->flags & AS_SHARED;
-	int err = shared ? shared_note(&h->shared, &m) : shared_forget(&h->shared, op->addr, op->len);
-	int64_t at;
+	int err = shared ? shared_note(&c->h->shared, &m) : shared_forget(&c->h->shared, op->addr, op->len);
 
 	if (err)
 		return err;
 	if (op->obj)
-		return map_object(tid, h->mem_fd, o, op);
-	return host_call(tid, SYS_mmap, REMOTE_ARGS(op->addr, op->len, op->prot,
-			 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1ull, 0), &at);
+		return map_object(c, o, op);
+	return add_call(c, SYS_mmap, REMOTE_ARGS(op->addr, op->len, op->prot,
+			MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1ull, 0));
 }
 
-static int do_remap(struct host *h, pid_t tid, const struct ev_asop *op)
+static int do_remap(struct calls *c, const struct ev_asop *op)
 {
 	uint64_t flags = MREMAP_MAYMOVE | (op->flags & AS_DONTUNMAP ? MREMAP_DONTUNMAP : 0);
-	int err = shared_move(&h->shared, op->addr, op->len, op->new_addr, op->new_len, op->flags & AS_DONTUNMAP);
-	int64_t at;
+	int err = shared_move(&c->h->shared, op->addr, op->len, op->new_addr, op->new_len, op->flags & AS_DONTUNMAP);
 
 	if (err)
 		return err;
 	/* Growing or shrinking in place is not allowed to name an address. */
 	if (op->new_addr == op->addr)
-		return host_call(tid, SYS_mremap, REMOTE_ARGS(op->addr, op->len, op->new_len, 0, 0), &at);
-	return host_call(tid, SYS_mremap, REMOTE_ARGS(op->addr, op->len, op->new_len, flags | MREMAP_FIXED,
-			 op->new_addr), &at);
+		return add_call(c, SYS_mremap, REMOTE_ARGS(op->addr, op->len, op->new_len, 0, 0));
+	return add_call(c, SYS_mremap, REMOTE_ARGS(op->addr, op->len, op->new_len, flags | MREMAP_FIXED, op->new_addr));
 }
 
-static int do_protect(struct host *h, pid_t tid, const struct ev_asop *op)
+static int do_protect(struct calls *c, const struct ev_asop *op)
 {
-	int err = shared_protect(&h->shared, op->addr, op->len, op->prot);
-	int64_t r;
+	int err = shared_protect(&c->h->shared, op->addr, op->len, op->prot);
 
-	return err ? err : host_call(tid, SYS_mprotect, REMOTE_ARGS(op->addr, op->len, op->prot), &r);
+	return err ? err : add_call(c, SYS_mprotect, REMOTE_ARGS(op->addr, op->len, op->prot));
 }
 
-static int do_unmap(struct host *h, pid_t tid, const struct ev_asop *op)
+static int do_unmap(struct calls *c, const struct ev_asop *op)
 {
-	int err = shared_forget(&h->shared, op->addr, op->len);
-	int64_t r;
+	int err = shared_forget(&c->h->shared, op->addr, op->len);
 
-	return err ? err : host_call(tid, SYS_munmap, REMOTE_ARGS(op->addr, op->len), &r);
+	return err ? err : add_call(c, SYS_munmap, REMOTE_ARGS(op->addr, op->len));
 }
 
-int host_asop(struct host *h, pid_t tid, struct objects *o, const struct ev_asop *op)
+/* A change of an object's own, seen through all its mappings: those asked for before must be there. */
+static int do_object(struct calls *c, struct objects *o, const struct ev_asop *op)
 {
-	int64_t r;
+	int err = calls_make(c);
 
+	if (err)
+		return err;
+	return op->kind == AS_RESIZE ? objects_resize(o, op->obj, op->len) : objects_punch(o, op->obj, op->obj_off, op->len);
+}
+
+static int do_asop(struct calls *c, struct objects *o, const struct ev_asop *op)
+{
 	bool agent = op->kind == AS_MAP && op->addr == RL_AGENT && op->len <= RL_AGENT_CODE_BYTES && !op->obj;
 
 	if (op->addr + op->len < op->addr || (op->addr < RL_END && op->addr + op->len > RL_BASE && !agent))
 		return -RL_ECORRUPT;
 	switch (op->kind) {
 	case AS_MAP:
-		return do_map(h, tid, o, op);
+		return do_map(c, o, op);
 	case AS_UNMAP:
-		return do_unmap(h, tid, op);
+		return do_unmap(c, op);
 	case AS_PROTECT:
-		return do_protect(h, tid, op);
+		return do_protect(c, op);
 	case AS_REMAP:
-		return do_remap(h, tid, op);
+		return do_remap(c, op);
 	case AS_RESIZE:
-		return objects_resize(o, op->obj, op->len);
 	case AS_PUNCH:
-		return objects_punch(o, op->obj, op->obj_off, op->len);
+		return do_object(c, o, op);
 	case AS_ZERO:
-		return host_call(tid, SYS_madvise, REMOTE_ARGS(op->addr, op->len, MADV_DONTNEED), &r);
+		return add_call(c, SYS_madvise, REMOTE_ARGS(op->addr, op->len, MADV_DONTNEED));
 	}
 	return -RL_ECORRUPT;
+}
+
+static struct calls *calls_of(struct host *h, pid_t tid)
+{
+	static struct calls c;
+
+	c.h = h;
+	c.tid = tid;
+	c.n = c.n_paths = 0;
+	return &c;
+}
+
+int host_asops(struct host *h, pid_t tid, struct objects *o, const struct ev_asop *ops, uint32_t n)
+{
+	struct calls *c = calls_of(h, tid);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < n; i++)
+		err = do_asop(c, o, &ops[i]);
+	return err ? err : calls_make(c);
 }
 
 /* Writing through a shared mapping that is not writable is refused, even to a tracer: write to its object instead. */
@@ -355,20 +427,44 @@ int host_write(struct host *h, struct objects *o, uint64_t addr, const void *byt
 
 int host_reshare(struct host *h, pid_t tid, struct objects *o)
 {
-	for (size_t i = 0; i < h->shared.n; i++) {
+	struct calls *c = calls_of(h, tid);
+	int err = 0;
+
+	for (size_t i = 0; !err && i < h->shared.n; i++) {
 		const struct shared_map *m = &h->shared.v[i];
 		struct ev_asop op = { .kind = AS_MAP, .prot = m->prot, .flags = AS_SHARED, .obj = m->obj,
 				      .addr = m->addr, .len = m->len, .obj_off = m->off };
-		int err = map_object(tid, h->mem_fd, o, &op);
 
-		if (err)
-			return err;
+		err = map_object(c, o, &op);
 	}
-	return 0;
+	return err ? err : calls_make(c);
+}
+
+#define RUN_PAGES 64
+
+/* Pages that follow each other are written at once. */
+static int load_pages(struct host *h, struct trace *t, const struct trace_ckpt *c)
+{
+	static uint8_t bytes[RUN_PAGES * TRACE_PAGE];
+	uint32_t n;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < c->n_pages; i += n) {
+		for (n = 0; i + n < c->n_pages && n < RUN_PAGES && c->pages[i + n].addr == c->pages[i].addr + n * TRACE_PAGE; n++) {
+			const uint8_t *page = trace_page(t, c->pages[i + n].page_id);
+
+			if (!page)
+				return -RL_ECORRUPT;
+			memcpy(bytes + n * TRACE_PAGE, page, TRACE_PAGE);
+		}
+		err = mem_write(h->mem_fd, c->pages[i].addr, bytes, n * TRACE_PAGE);
+	}
+	return err;
 }
 
 int host_load(struct host *h, struct trace *t, struct objects *o, const struct trace_ckpt *c)
 {
+	struct calls *calls = calls_of(h, h->pid);
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < c->n_maps; i++) {
@@ -376,12 +472,9 @@ int host_load(struct host *h, struct trace *t, struct objects *o, const struct t
 		struct ev_asop op = { .kind = AS_MAP, .prot = m->prot, .flags = m->flags, .obj = m->obj,
 				      .addr = m->addr, .len = m->len, .obj_off = m->obj_off };
 
-		err = host_asop(h, h->pid, o, &op);
+		err = do_asop(calls, o, &op);
 	}
-	for (uint32_t i = 0; !err && i < c->n_pages; i++) {
-		const uint8_t *bytes = trace_page(t, c->pages[i].page_id);
-
-		err = bytes ? mem_write(h->mem_fd, c->pages[i].addr, bytes, TRACE_PAGE) : -RL_ECORRUPT;
-	}
-	return err;
+	if (!err)
+		err = calls_make(calls);
+	return err ? err : load_pages(h, t, c);
 }

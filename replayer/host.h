@@ -36,8 +36,8 @@ int host_thread(struct host *h, pid_t tid, pid_t *ret_tid);
 int host_end_thread(struct host *h, pid_t tid);
 void host_kill(struct host *h);
 
-/** Perform a recorded change of the address space in thread @tid. */
-int host_asop(struct host *h, pid_t tid, struct objects *o, const struct ev_asop *op);
+/** Perform recorded changes of the address space in thread @tid. */
+int host_asops(struct host *h, pid_t tid, struct objects *o, const struct ev_asop *ops, uint32_t n);
 /** Write into its memory whatever its protection. 0 or -EFAULT (a part is not mapped). */
 int host_write(struct host *h, struct objects *o, uint64_t addr, const void *bytes, size_t n);
 /** Make its shared mappings those of @o (after a fork, for a clone of the session). */

@@ -87,6 +87,7 @@ void session_close(struct session *s)
 		s->hosts = h->next;
 		host_kill(h);
 	}
+	host_kill(s->seed);
 	objects_close(s->objects);
 	site_book_put(s->book);
 	if (s->it)

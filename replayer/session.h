@@ -117,6 +117,7 @@ struct session {
 	struct rtask *tasks;
 	struct rproc *procs;
 	struct host *hosts;
+	struct host *seed;             /* an empty one; NULL: none was needed yet */
 	uint64_t announced;            /* the event before which RUN_SIGNAL or RUN_CALL was reported */
 	bool frozen;                   /* a clone that is kept to be cloned again: no threads but one a host */
 	uint32_t clock_page;           /* index of the page in which the last candidate for a clock point differed */

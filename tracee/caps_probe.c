@@ -27,7 +27,7 @@
 #include "tracee/remote.h"
 
 /* All children share our text and data addresses, so these are where the probes look in them. */
-__asm__(".pushsection .text\nprobe_syscall: syscall\nint3\n.popsection");
+__asm__(".pushsection .text\nprobe_syscall: syscall\njmp *%r13\nint3\n.popsection");
 extern const char probe_syscall[];
 
 static volatile uint64_t probe_word __attribute__((aligned(4096)));

@@ -7,9 +7,11 @@
 
 #define RL_BASE        0x70000000ull
 #define RL_STUB        RL_BASE                 /* one page, r-x: code for injected calls */
-#define RL_STUB_CALL   RL_STUB                 /* syscall; int3: the one address that the seccomp filters let through */
+#define RL_STUB_CALL   RL_STUB                 /* remote_stub; its syscall is the one that the seccomp filters let through */
 #define RL_DATA        (RL_BASE + 0x1000)      /* RL_DATA_BYTES, rw-: arguments of injected calls */
 #define RL_DATA_BYTES  0xf000ull
+#define RL_CALLS       (RL_BASE + 0x8000)      /* in its second half: the table of several calls */
+#define RL_CALLS_MAX   256
 #define RL_SCRATCH     (RL_BASE + 0x10000)     /* RL_SCRATCH_BYTES a slot: outputs of calls that block */
 #define RL_SCRATCH_BYTES 0x10000ull
 #define RL_SCRATCH_SLOTS 512ull

@@ -39,12 +39,33 @@ int mem_read_string(int mem_fd, uint64_t addr, char *out, size_t max);
  */
 struct remote {
 	pid_t tid;
-	uint64_t site;     /* address of "syscall; int3" in the task */
+	uint64_t site;     /* address of remote_stub's bytes in the task; for single calls, of REMOTE_STUB_CALL */
 	void (*on_signal)(void *ctx, int sig);
 	void *ctx;
 };
 /** *ret_result is the call's own result, e.g. -ENOENT. 0 if it ran, -RL_EGONE, -errno. */
 int remote_call(const struct remote *r, long nr, const uint64_t arg[6], int64_t *ret_result);
+
+/* The code of injected calls, for wherever a task can execute it. Its system call instruction is its first one. */
+#define REMOTE_STUB_BYTES 50
+#define REMOTE_STUB_CALL 6      /* so many of them are enough for single calls: "syscall; jmp *%r13; int3" */
+extern const uint8_t remote_stub[REMOTE_STUB_BYTES];
+
+/* One of several calls, as the stub's loop finds it in memory. */
+struct remote_op {
+	uint64_t nr, arg[6];
+	int64_t ret;       /* its own result */
+};
+
+/**
+ * Make @n calls, one after the other whatever their results, with one stop for all of them.
+ *
+ * @table  where in the task's memory (@mem_fd) the calls stand meanwhile: n * sizeof(struct remote_op) bytes that it can
+ *         write to, which no call may take away.
+ *
+ * 0: all were made; -RL_EGONE; -EFAULT: the table is not writable; -errno.
+ */
+int remote_calls(const struct remote *r, int mem_fd, uint64_t table, struct remote_op *ops, size_t n);
 
 #define REMOTE_ARGS(...) ((const uint64_t[6]){ __VA_ARGS__ })
 
