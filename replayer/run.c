@@ -515,8 +515,12 @@ static int advance(struct run *r, bool first)
 	traps_remove(&r->traps, mem_fd);
 	if (!got)
 		got = sites_settle(r->sites, &st);
-	if (got > 0)
+	if (got > 0) {
+		/* A stop takes longer than what it stopped: also one in the midst of a filter's jump. */
+		if (r->deadline_ns)
+			r->deadline_ns += r->pass_ns;
 		return GO_ON;
+	}
 	return got ? got : judge(r, &st, false);
 }
 

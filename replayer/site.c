@@ -21,11 +21,6 @@
 
 #define INT3 0xcc
 #define LEARN_PASSES 3       /* by int3, before a filter is built */
-#define STUB_BYTES 8192      /* a page of code, a page of slots and counter */
-#define STUB_SLOTS 4096
-#define STUB_COUNTER (STUB_SLOTS + FILTER_SLOT_BYTES)
-#define STUB_ROOM 0x200000ull
-#define REACH 0x70000000ull  /* of a jump, with room to spare */
 #define CODE_AHEAD 48
 
 int sites_open(struct session *s, struct rtask *t, const struct traps *traps, int flags, struct sites **ret)
@@ -82,8 +77,9 @@ static int place_site(struct sites *ss, struct site *x)
 		x->kind = SITE_DEBUG_REG;
 	if (!n || insn_decode(code, n, x->addr, &in) || in.flags & INSN_REP || (m && m->shared))
 		x->no_filter = true;
-	/* One page is guarded: what a filter displaces must not reach into the next. */
-	if (x->writable && (!(ss->flags & SITES_PROTECT) || x->addr % MAPS_PAGE > MAPS_PAGE - 64))
+	x->guard = x->addr & -MAPS_PAGE;
+	x->guard_bytes = x->addr % MAPS_PAGE + FILTER_MAX_DISPLACED > MAPS_PAGE ? 2 * MAPS_PAGE : MAPS_PAGE;
+	if (x->writable && (!(ss->flags & SITES_PROTECT) || x->guard + x->guard_bytes > m->end))
 		x->no_filter = true;
 	return 0;
 }
@@ -116,7 +112,7 @@ int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, str
 
 /* ---- building filters ---- */
 
-static int inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret)
+int sites_inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret)
 {
 	struct remote r = { .tid = ss->t->host_tid, .site = RL_STUB_CALL };
 	int err = rtask_flush(ss->t);
@@ -124,35 +120,6 @@ static int inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret
 	if (!err)
 		err = remote_call(&r, nr, arg, ret);
 	return err ? err : *ret < 0 && *ret >= -4095 ? (int)*ret : 0;
-}
-
-/*
- * No recorded call happens while the stub is there, so any hole will do; but not right behind something that a program
- * may run into the end of.
- */
-static int map_stub(struct sites *ss, struct site *x)
-{
-	const struct maps *maps;
-	uint64_t from = x->addr > REACH + 0x10000 ? x->addr - REACH : 0x10000, at;
-	int64_t got;
-	int err = site_book_maps(ss, &maps);
-
-	if (err)
-		return err;
-	/* Above the code first: below a mapping's end there is mostly something else soon. */
-	at = maps_find_gap(maps, x->addr & ~0xfffull, x->addr + REACH, STUB_ROOM);
-	if (!at)
-		at = maps_find_gap(maps, from, x->addr, STUB_ROOM);
-	if (!at)
-		return -RL_EUNSUPPORTED;
-	at += STUB_ROOM / 2 + STUB_BYTES * (uint64_t)(x - ss->v);
-	err = inject(ss, SYS_mmap, REMOTE_ARGS(at, STUB_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1ull, 0), &got);
-	if (err)
-		return err == -ENOMEM ? err : -RL_EUNSUPPORTED;
-	x->stub = at;
-	ss->t->host->stubs[x - ss->v] = at;
-	return 0;
 }
 
 /* Whether a jump can be put there; looked at thoroughly once in a session. */
@@ -178,7 +145,7 @@ static int build_filter(struct sites *ss, struct site *x)
 {
 	uint8_t code[CODE_AHEAD];
 	struct filter_test tests[FILTER_MAX_TESTS];
-	struct filter_spec spec = { .site = x->addr, .stub = x->stub, .slots = x->stub + STUB_SLOTS, .tests = tests };
+	struct filter_spec spec = { .site = x->addr, .stub = x->stub, .slots = STUB_SLOTS(x->stub), .tests = tests };
 	int err;
 
 	spec.code = (struct insn_code){ .bytes = code, .addr = x->addr, .known = x->addr };
@@ -188,7 +155,7 @@ static int build_filter(struct sites *ss, struct site *x)
 	if (x->n_wants && !spec.n_tests)
 		return -EAGAIN;
 	if (x->pass) {
-		spec.counter = x->stub + STUB_COUNTER;
+		spec.counter = STUB_COUNTER(x->stub);
 		spec.stop_count = x->n_wants ? x->pass->stop_at : 0;
 		if (!x->n_wants) {
 			tests[0] = (struct filter_test){ .kind = FILTER_PASS, .want = x->pass->stop_at };
@@ -213,7 +180,7 @@ static int protect_page(struct sites *ss, struct site *x, int prot)
 {
 	int64_t got;
 
-	return inject(ss, SYS_mprotect, REMOTE_ARGS(x->addr & ~(MAPS_PAGE - 1), MAPS_PAGE, (uint64_t)prot), &got);
+	return sites_inject(ss, SYS_mprotect, REMOTE_ARGS(x->guard, x->guard_bytes, (uint64_t)prot), &got);
 }
 
 bool sites_owns_fault(struct sites *ss)
@@ -224,7 +191,7 @@ bool sites_owns_fault(struct sites *ss)
 		return false;
 	for (size_t i = 0; i < ss->n; i++) {
 		/* An unaligned store may begin on the page before. */
-		if (ss->v[i].guarded && ((uint64_t)(uintptr_t)info.si_addr - (ss->v[i].addr & ~(MAPS_PAGE - 1))) < MAPS_PAGE)
+		if (ss->v[i].guarded && (uint64_t)(uintptr_t)info.si_addr - ss->v[i].guard < ss->v[i].guard_bytes)
 			return true;
 	}
 	return false;
@@ -274,6 +241,15 @@ static enum site_kind stop_kind(const struct site *x)
 	return x->writable ? SITE_DEBUG_REG : SITE_INT3;
 }
 
+static int make_room(struct sites *ss, struct site *x)
+{
+	uint8_t bytes[CODE_AHEAD];
+	struct insn_code code = { .bytes = bytes, .addr = x->addr, .known = x->addr };
+
+	code.n = mem_read_some(ss->t->host->mem_fd, x->addr, bytes, sizeof(bytes));
+	return site_map_stub(ss, x, &code);
+}
+
 /* Turn the site into a filter, or adapt its tests. */
 static int site_filter(struct sites *ss, struct site *x)
 {
@@ -283,7 +259,7 @@ static int site_filter(struct sites *ss, struct site *x)
 	if (!x->stub && (trap_inside(ss, x, x->addr + 1) || !site_patchable(ss, x)))
 		err = -RL_EUNSUPPORTED;
 	if (!err && !x->stub)
-		err = map_stub(ss, x);
+		err = make_room(ss, x);
 	if (!err)
 		err = build_filter(ss, x);
 	if (!err && x->writable && !x->guarded) {
@@ -412,7 +388,7 @@ static int insert_one(struct sites *ss, struct site *x)
 		return 0;
 	}
 	if (x->kind == SITE_FILTER) {
-		if (x->pass && mem_write(mem_fd, x->stub + STUB_COUNTER, &x->pass->seen, 8))
+		if (x->pass && mem_write(mem_fd, STUB_COUNTER(x->stub), &x->pass->seen, 8))
 			return -EFAULT;
 		err = mem_write(mem_fd, x->addr, x->filter.jmp, sizeof(x->filter.jmp));
 		x->inserted = SITE_FILTER;
@@ -452,7 +428,7 @@ static int remove_one(struct sites *ss, struct site *x)
 		break;
 	case SITE_FILTER:
 		if (x->pass)
-			err = mem_read(mem_fd, x->stub + STUB_COUNTER, &x->pass->seen, 8);
+			err = mem_read(mem_fd, STUB_COUNTER(x->stub), &x->pass->seen, 8);
 		if (!err)
 			err = mem_write(mem_fd, x->addr, x->orig, sizeof(x->filter.jmp));
 		break;
@@ -487,7 +463,7 @@ static int leave_stub(struct sites *ss, struct site *x)
 
 	for (int steps = 0; steps < 100; steps++) {
 		off = t->regs.rip - x->stub;
-		if (off >= STUB_SLOTS)
+		if (off > FILTER_MAX_CODE)
 			return 0;
 		err = filter_original_ip(&x->filter, t->regs.rip, &orig);
 		if (!err) {
@@ -533,12 +509,14 @@ int sites_settle(struct sites *ss, const struct stop *st)
 	for (size_t i = 0; i < ss->n; i++) {
 		struct site *x = &ss->v[i];
 
-		if (x->stub && t->regs.rip - x->stub < STUB_SLOTS) {
+		if (x->stub && t->regs.rip - x->stub <= FILTER_MAX_CODE) {
 			int got = leave_stub(ss, x);
 
 			/* Only a trap is the match's; another stop stays what it is. */
 			return got > 0 && !trap ? 0 : got;
 		}
+		if (st->kind == TS_SIGNAL && st->sig == SIGILL && x->was == SITE_FILTER && filter_midst(&x->filter, t->regs.rip))
+			return 1;
 		if (trap && x->was == SITE_INT3 && t->regs.rip == x->addr + 1) {
 			t->regs.rip = x->addr;
 			t->regs_dirty = true;
@@ -580,7 +558,7 @@ void sites_close(struct sites *ss)
 	sites_unguard(ss);
 	for (size_t i = 0; i < ss->n; i++) {
 		if (ss->v[i].stub)
-			inject(ss, SYS_munmap, REMOTE_ARGS(ss->v[i].stub, STUB_BYTES), &got);
+			sites_inject(ss, SYS_munmap, REMOTE_ARGS(STUB_BASE(ss->v[i].stub), STUB_BYTES), &got);
 		free(ss->v[i].cand);
 	}
 	if (ss->t->host)

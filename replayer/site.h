@@ -62,7 +62,8 @@ int sites_remove(struct sites *ss);
 
 /**
  * After a stop, patches removed: bring rip back to an address of the program.
- * 1: the stop was a site's own; the task stands at that site. 0: it was not. Negative: an error.
+ * 1: the stop was a site's own; the task stands at that site, or where a filter's jump was in its way, and can be
+ * resumed. 0: it was not. Negative: an error.
  */
 int sites_settle(struct sites *ss, const struct stop *st);
 

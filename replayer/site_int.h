@@ -10,6 +10,12 @@
 #define SEEN_MAX 64          /* passes remembered, one bit each */
 #define NOTE_TESTS 4
 
+/* A stub begins anywhere in its first page; its code may reach into the second; its slots are on the third. */
+#define STUB_BASE(stub) ((stub) & -MAPS_PAGE)
+#define STUB_BYTES (3 * MAPS_PAGE)
+#define STUB_SLOTS(stub) (STUB_BASE(stub) + 2 * MAPS_PAGE)
+#define STUB_COUNTER(stub) (STUB_SLOTS(stub) + FILTER_SLOT_BYTES)
+
 enum site_kind { SITE_NONE, SITE_INT3, SITE_FILTER, SITE_DEBUG_REG };
 
 /* Something that can be tested: what it is, and at which of the passes seen it had another value than the wanted. */
@@ -41,8 +47,9 @@ struct site {
 	bool writable;             /* the program may change this code */
 	bool guarded;
 	int prot;                  /* of the page(s) the code is in */
+	uint64_t guard, guard_bytes;   /* those pages */
 	unsigned n_faults;         /* writes to a guarded page */
-	uint64_t stub;
+	uint64_t stub;             /* where the filter's code begins; 0: there is none */
 	struct filter filter;
 };
 
@@ -64,6 +71,11 @@ struct site_note {
 	uint8_t too_far;           /* leaps that went too far */
 	uint32_t test[NOTE_TESTS]; /* ids */
 };
+
+/* Make a call in the task's process. */
+int sites_inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret);
+/* Make room for the code of x's filter. -RL_EUNSUPPORTED: there is none in reach. */
+int site_map_stub(struct sites *ss, struct site *x, const struct insn_code *code);
 
 struct site_book *site_book_new(void);
 struct site_note *site_book_at(struct site_book *b, uint64_t addr);

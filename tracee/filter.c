@@ -325,13 +325,15 @@ static bool leaves(const struct insn *insn)
 	       ((insn->flags & INSN_BRANCH) && !(insn->flags & INSN_CONDITIONAL));
 }
 
+#define JMP_BYTES 5
+
 /* Which instructions the jump displaces. */
 static int choose_displaced(const struct filter_spec *spec, struct filter *f)
 {
 	const struct insn_code *c = &spec->code;
 	struct insn insn;
 
-	while (f->n_displaced < 5) {
+	while (f->n_displaced < JMP_BYTES) {
 		uint64_t at = spec->site + f->n_displaced;
 
 		if (at >= c->addr + c->n)
@@ -343,7 +345,7 @@ static int choose_displaced(const struct filter_spec *spec, struct filter *f)
 		f->insns[f->n_insns++] = (struct filter_insn){ .orig_off = f->n_displaced };
 		f->n_displaced = (uint8_t)(f->n_displaced + insn.len);
 		/* A call would return into the jump; and what follows a jump belongs to somebody else. */
-		if (f->n_displaced < 5 && leaves(&insn))
+		if (f->n_displaced < JMP_BYTES && leaves(&insn))
 			return -RL_EUNSUPPORTED;
 	}
 	uint64_t first;
@@ -351,6 +353,77 @@ static int choose_displaced(const struct filter_spec *spec, struct filter *f)
 	/* A jump to the last byte of a long instruction is no jump to an instruction, but counts all the same. */
 	return f->n_insns > 1 && insn_jump_targets(c, f->site + 1, f->site + f->n_displaced, &first, 1)
 		? -RL_EUNSUPPORTED : 0;
+}
+
+/* One-byte opcodes that are invalid in 64-bit mode: Intel SDM volume 2, appendix A, those marked i64. */
+static bool is_invalid_opcode(uint8_t b)
+{
+	static const uint8_t invalid[] = { 0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f,
+					   0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce, 0xd4, 0xea };
+
+	return memchr(invalid, b, sizeof(invalid)) != NULL;
+}
+
+bool filter_midst(const struct filter *f, uint64_t rip)
+{
+	for (unsigned i = 1; i < f->n_insns; i++) {
+		if (rip == f->site + f->insns[i].orig_off)
+			return f->insns[i].orig_off < JMP_BYTES;
+	}
+	return false;
+}
+
+static bool midst_faults(const struct filter *f)
+{
+	for (unsigned i = 1; i < JMP_BYTES; i++) {
+		if (filter_midst(f, f->site + i) && !is_invalid_opcode(f->jmp[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The jump's distances are ordered as these numbers are. Byte i of one, counted from the lowest, is the jump's i + 1st. */
+#define ORDERED(rel) ((uint32_t)(rel) ^ 0x80000000u)
+
+static bool byte_allowed(const struct filter *f, uint32_t ordered, unsigned i)
+{
+	return !filter_midst(f, f->site + 1 + i) || is_invalid_opcode((uint8_t)(ORDERED(ordered) >> 8 * i));
+}
+
+/* The least allowed one from u on. False: none. */
+static bool next_allowed(const struct filter *f, uint64_t u, uint32_t *ret)
+{
+	while (u <= UINT32_MAX) {
+		unsigned i = 4;
+
+		while (i && byte_allowed(f, (uint32_t)u, i - 1))
+			i--;
+		if (!i) {
+			*ret = (uint32_t)u;
+			return true;
+		}
+		u = ((u >> 8 * (i - 1)) + 1) << 8 * (i - 1);
+	}
+	return false;
+}
+
+uint64_t filter_stub_place(const struct insn_code *code, uint64_t site, uint64_t lo, uint64_t hi)
+{
+	struct filter_spec spec = { .code = *code, .site = site };
+	struct filter f = { .site = site };
+	uint64_t end = site + JMP_BYTES, reach = 1ull << 31;
+	uint32_t ordered;
+
+	if (choose_displaced(&spec, &f))
+		return 0;
+	if (end > reach && lo < end - reach)
+		lo = end - reach;
+	if (hi > end + reach)
+		hi = end + reach;
+	if (lo >= hi || !next_allowed(&f, ORDERED(lo - end), &ordered))
+		return 0;
+	lo = end + (uint64_t)(int64_t)(int32_t)ORDERED(ordered);
+	return lo < hi ? lo : 0;
 }
 
 static bool test_is_valid(const struct filter_spec *spec, const struct filter_test *t)
@@ -400,6 +473,8 @@ int filter_build(const struct filter_spec *spec, struct filter *ret)
 
 	if (!err)
 		err = insn_encode_jmp(spec->site, spec->stub, f.jmp);
+	if (!err && !midst_faults(&f))
+		err = -RL_EUNSUPPORTED;
 	if (err)
 		return err;
 	s.saves_rax = tests_change_rax(spec);

@@ -7,6 +7,11 @@
  * slots and the counter; nothing at or below the stack pointer either (red zone). It has no place for two threads:
  * none may run in it while another one is stopped in the middle of it (filter_original_ip tells).
  *
+ * Where the jump takes the place of several instructions, the program may still jump into their midst: through a switch's
+ * table, an interpreter's, a generated one; no look at the code can rule that out. So the stub lies where the jump's own
+ * bytes are opcodes that fault, wherever such an instruction began: the thread stops there (filter_midst) and goes on in the
+ * instruction's copy. (The idea of using a jump's bytes twice is known as instruction punning.)
+ *
  * Building is all that happens here; the caller writes jump and stub into the stopped process, after making sure that
  * no thread's rip lies inside the displaced bytes (above the site), and puts the original bytes back to remove it.
  */
@@ -21,6 +26,7 @@
 #define FILTER_MAX_TESTS 8
 #define FILTER_MAX_CODE 1024
 #define FILTER_SLOT_BYTES 576
+#define FILTER_MAX_DISPLACED (4 + INSN_MAX_BYTES)
 
 enum filter_kind {
 	FILTER_REG,     /* reg == want */
@@ -44,7 +50,7 @@ struct filter_test {
 struct filter_spec {
 	struct insn_code code;   /* original bytes around the site, at least 20 from it on if there are; known <= site */
 	uint64_t site;
-	uint64_t stub;           /* where the stub's code will be: FILTER_MAX_CODE bytes, executable, near the site */
+	uint64_t stub;           /* where the stub's code will be: FILTER_MAX_CODE bytes, executable; see filter_stub_place */
 	uint64_t slots;          /* FILTER_SLOT_BYTES writable bytes near the stub, aligned to 64, on another page */
 	uint64_t counter;        /* address near the stub of 8 writable bytes that count the passes; 0: don't count */
 	uint64_t stop_count;     /* stop when the counter gets here, whatever the tests say; 0: no such stop */
@@ -77,12 +83,20 @@ struct filter {
  * A test of memory reads it at every pass that the earlier tests let through: it must be readable then. Put the test
  * that most passes fail first.
  *
- * 0; -EINVAL (a test or an address breaks the rules above); -RL_EUNSUPPORTED: the site cannot take a jump (something
- * may jump into the displaced bytes, an instruction that cannot be moved, a call or jump that is not the last of them,
- * too far from the stub). Indirect jumps into the displaced bytes (a switch table's target) cannot be seen: a site
- * whose first instruction has 5 bytes or more (n_insns == 1) has no such risk.
+ * 0; -EINVAL (a test or an address breaks the rules above); -RL_EUNSUPPORTED: the site cannot take a jump (the code shows a
+ * jump into the displaced bytes, an instruction that cannot be moved, a call or jump that is not the last of them,
+ * too far from the stub), or not to this stub.
  */
 int filter_build(const struct filter_spec *spec, struct filter *ret);
+
+/**
+ * The lowest address in [lo, hi) at which the site's stub can be: in reach of the jump, whose bytes fault where they must.
+ * 0: none, or the site cannot take a jump at all.
+ */
+uint64_t filter_stub_place(const struct insn_code *code, uint64_t site, uint64_t lo, uint64_t hi);
+
+/** Whether rip is at an instruction in the midst of the jump: with the jump in place, a SIGILL there is no doing of the program's. */
+bool filter_midst(const struct filter *f, uint64_t rip);
 
 /**
  * What a stop with rip in the stub means. At its beginning, before a displaced instruction, and before the jump back,

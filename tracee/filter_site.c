@@ -43,14 +43,15 @@ enum filter_site filter_site_look(int mem_fd, uint64_t addr)
 	uint8_t code[2 * NEAR_BYTES];
 	struct insn_code c = { .bytes = code, .addr = addr, .known = addr };
 	struct filter_test any = { .kind = FILTER_REG };
-	struct filter_spec spec = { .site = addr, .stub = addr + 0x100000, .slots = (addr + 0x102000) & ~63ull,
-				    .tests = &any, .n_tests = 1 };
+	struct filter_spec spec = { .site = addr, .tests = &any, .n_tests = 1 };
 	struct filter f;
 
 	/* First without what may jump in: most sites that cannot be fail here. */
 	c.n = mem_read_some(mem_fd, addr, code, sizeof(code));
 	spec.code = c;
-	if (!c.n || filter_build(&spec, &f))
+	spec.stub = c.n ? filter_stub_place(&c, addr, addr + 0x100000, addr + 0x70000000) : 0;
+	spec.slots = (spec.stub + 0x2000) & ~63ull;
+	if (!spec.stub || filter_build(&spec, &f))
 		return FILTER_SITE_NONE;
 	if (f.n_insns == 1)
 		return FILTER_SITE_ALONE;

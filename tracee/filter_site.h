@@ -6,7 +6,7 @@
 
 enum filter_site {
 	FILTER_SITE_NONE,      /* it cannot be patched */
-	FILTER_SITE_SEVERAL,   /* several instructions make room; a jump through a table into their midst would not show */
+	FILTER_SITE_SEVERAL,   /* several instructions make room; a jump through a table into their midst takes a stop */
 	FILTER_SITE_ALONE,     /* the instruction itself has room for the jump */
 };
 

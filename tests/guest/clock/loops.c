@@ -338,11 +338,10 @@ static uint64_t loop_jit(int no)
 	return v;
 }
 
-/* The same in a page that stays writable. */
-static uint64_t loop_jit_rwx(int no)
+/* The same where it stays writable. */
+static uint64_t rewritten(unsigned char *p, int no)
 {
 	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
-	unsigned char *p = code_page();
 	uint64_t v = (uint64_t)no + 1;
 
 	memcpy(p, code, sizeof(code) - 1);
@@ -351,6 +350,50 @@ static uint64_t loop_jit_rwx(int no)
 		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, 200000);
 	}
 	return v;
+}
+
+static uint64_t loop_jit_rwx(int no)
+{
+	return rewritten(code_page(), no);
+}
+
+/* And across the border of two pages. */
+static uint64_t loop_jit_edge(int no)
+{
+	unsigned char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return rewritten(p + 4096 - 10, no);
+}
+
+/*
+ * An interpreter's handlers often have an entry for each state of its stack, an instruction apart: here every short one
+ * is jumped to, by an address that only a register holds.
+ */
+static uint64_t loop_entries(int no)
+{
+	uint64_t n = (uint64_t)no, rnd = 88172645463325252ull + n, at;
+
+	__asm__ volatile("1: imul %3, %1\n\t"
+			 "inc %1\n\t"
+			 "mov %1, %2\n\t"
+			 "shr $54, %2\n\t"
+			 "lea 2f(%%rip), %%r11\n\t"
+			 "lea (%%r11,%2,4), %2\n\t"
+			 "xor %%r11d, %%r11d\n\t"
+			 "jmp *%2\n\t"
+			 "2: .rept 1024\n\t"
+			 "inc %%r11\n\t"
+			 "nop\n\t"
+			 ".endr\n\t"
+			 "add %%r11, %0\n\t"
+			 "ror $7, %0\n\t"
+			 "cmpl $0, (%4)\n\t"
+			 "je 1b"
+			 : "+r"(n), "+r"(rnd), "=&r"(at)
+			 : "r"(6364136223846793005ull), "r"(&stop)
+			 : "r11", "cc", "memory");
+	return n;
 }
 
 static uint64_t loop_longjmp(int no)
@@ -421,7 +464,8 @@ static const struct {
 	{ "sse", loop_sse }, { "x87", loop_x87 }, { "copy", loop_copy }, { "rep", loop_rep }, { "qsort", loop_qsort },
 	{ "bytecode", loop_bytecode }, { "matrix", loop_matrix }, { "spin", loop_spin }, { "pause", loop_pause },
 	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },
-	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "longjmp", loop_longjmp }, { "handlers", loop_handlers },
+	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "jit_edge", loop_jit_edge }, { "entries", loop_entries },
+	{ "longjmp", loop_longjmp }, { "handlers", loop_handlers },
 };
 
 static uint64_t (*chosen)(int no);

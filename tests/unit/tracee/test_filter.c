@@ -19,19 +19,21 @@
 #include "common/err.h"
 #include "tracee/filter.h"
 
-/* A shared area, so that the parent can write the child's code and see its memory. */
+/*
+ * A shared area, so that the parent can write the child's code and see its memory. Mostly never touched: a stub may have
+ * to be far from the site.
+ */
 static uint8_t *area;
-enum { CODE_AT = 0, STUB_AT = 4096, SLOTS_AT = 8192, COUNTER_AT = 8192 + 64, STACK_AT = 5 * 4096, AREA = 8 * 4096 };
+enum { CODE_AT = 0, STACK_AT = 4096, COUNTER_AT = 5 * 4096, STUB_FROM = 8 * 4096, AREA = 0x1f000000 };
 static pid_t child;
 
 static int make_child(void **state)
 {
 	(void)state;
 	area = mmap((void *)0x60000000, AREA, PROT_READ | PROT_WRITE | PROT_EXEC,
-		    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (area == MAP_FAILED)
 		return -1;
-	memset(area, 0xcc, 2 * 4096);
 	child = fork();
 	if (!child) {
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
@@ -68,18 +70,22 @@ CODE(rel_jmp, ".byte 0xe9; .long 3; int3; int3; int3; 1: xor %eax, %ecx; int3");
 CODE(short_jump, "jmp 1f; int3; int3; int3; 1: int3");
 CODE(loop_inside, "inc %rax; 1: inc %rbx; dec %rcx; jnz 1b; int3");
 CODE(loop_to_site, "1: add %rdx, %rax; dec %rcx; jnz 1b; int3");
+CODE(ones, "push %rbx; pop %rbx; push %rbp; pop %rbx; push %rcx; pop %rsi; int3");
 CODE(has_syscall, "mov %rax, %rbx; syscall; int3");
 CODE(cut_call, "call *%rax; nop; nop; nop; int3");
 
 static struct filter_spec spec_for(const uint8_t *b, size_t n, const struct filter_test *tests, size_t n_tests)
 {
 	struct filter_spec spec = {
-		.site = (uintptr_t)area + CODE_AT, .stub = (uintptr_t)area + STUB_AT,
-		.slots = (uintptr_t)area + SLOTS_AT, .tests = tests, .n_tests = n_tests,
+		.site = (uintptr_t)area + CODE_AT, .stub = (uintptr_t)area + STUB_FROM, .tests = tests, .n_tests = n_tests,
 		.code = { b, n, (uintptr_t)area + CODE_AT, (uintptr_t)area + CODE_AT },
 	};
+	uint64_t at = filter_stub_place(&spec.code, spec.site, spec.stub, (uintptr_t)area + AREA - 4 * 4096);
 
-	memset(area, 0xcc, 2 * 4096);
+	if (at)
+		spec.stub = at;
+	spec.slots = (spec.stub & -4096ull) + 2 * 4096;
+	memset(area, 0xcc, 4096);
 	memcpy(area + CODE_AT, b, n);
 	return spec;
 }
@@ -338,6 +344,79 @@ static void sites_that_cannot_take_a_jump_are_refused(void **state)
 	assert_int_equal(filter_build(&spec, &f), -RL_EUNSUPPORTED);
 }
 
+/* From rip to the next stop of any kind, but for jumps into the midst of the filter's, which go on in the copy. */
+static struct user_regs_struct run_past_midst(const struct filter *f, struct user_regs_struct r, int *ret_midst)
+{
+	int status;
+
+	for (;;) {
+		unsigned i = 0;
+
+		assert_int_equal(ptrace(PTRACE_SETREGS, child, 0, &r), 0);
+		assert_int_equal(ptrace(PTRACE_CONT, child, 0, 0), 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSTOPPED(status));
+		assert_int_equal(ptrace(PTRACE_GETREGS, child, 0, &r), 0);
+		if (WSTOPSIG(status) == SIGTRAP)
+			return r;
+		assert_int_equal(WSTOPSIG(status), SIGILL);
+		assert_true(filter_midst(f, r.rip));
+		while (f->site + f->insns[i].orig_off != r.rip)
+			i++;
+		r.rip = f->stub + f->insns[i].stub_off;
+		++*ret_midst;
+	}
+}
+
+/* A table's entry among the displaced instructions is nothing that the code shows. */
+static void a_jump_into_the_midst_goes_on_in_the_copy(void **state)
+{
+	static const struct { const uint8_t *code; size_t n; uint8_t entry[4]; } cases[] = {
+		{ code_adds, 0, { 3 } }, { code_pushes, 0, { 1, 2 } }, { code_ones, 0, { 1, 2, 3, 4 } },
+		{ code_stack, 0, { 4 } },
+	};
+	const size_t sizes[] = { LEN(adds), LEN(pushes), LEN(ones), LEN(stack) };
+	static uint8_t stack[3 * 4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (size_t k = 0; k < 4 && cases[i].entry[k]; k++) {
+			struct filter_spec spec = spec_for(cases[i].code, sizes[i], never, 1);
+			struct user_regs_struct start = random_regs(), plain, filtered;
+			struct filter f;
+			int midst = 0;
+
+			start.rip += cases[i].entry[k];
+			fill_stack();
+			memcpy(stack, area + STACK_AT, sizeof stack);
+			plain = run(&start);
+			memcpy(area + STACK_AT, stack, sizeof stack);
+			assert_int_equal(filter_build(&spec, &f), 0);
+			install(&f);
+			filtered = run_past_midst(&f, start, &midst);
+			assert_same_regs(&plain, &filtered);
+			assert_int_equal(midst, 1);
+		}
+	}
+}
+
+static void a_stub_whose_jump_would_run_in_its_midst_is_refused(void **state)
+{
+	struct filter_spec spec = spec_for(code_adds, LEN(adds), never, 1);
+	uint64_t first = spec.stub;
+	struct filter f;
+
+	(void)state;
+	spec.stub += 0x20000;   /* 08 where adc began */
+	assert_int_equal(filter_build(&spec, &f), -RL_EUNSUPPORTED);
+	assert_true(filter_stub_place(&spec.code, spec.site, first + 0x20000, (uintptr_t)area + AREA) > first + 0x20000);
+	assert_int_equal(filter_stub_place(&spec.code, spec.site, first + 0x20000, first + 0x20001), 0);
+	/* One instruction: any place will do. */
+	spec = spec_for(code_long_insn, LEN(long_insn), never, 1);
+	assert_int_equal(filter_stub_place(&spec.code, spec.site, 0x12345, UINT64_MAX), 0x12345);
+	assert_int_equal(filter_stub_place(&spec.code, spec.site, 1ull << 40, UINT64_MAX), 0);
+}
+
 static void wrong_tests_are_refused(void **state)
 {
 	struct filter f;
@@ -451,6 +530,8 @@ int main(void)
 		cmocka_unit_test(each_test_must_hold),
 		cmocka_unit_test(the_pass_counter_finds_the_nth_pass),
 		cmocka_unit_test(sites_that_cannot_take_a_jump_are_refused),
+		cmocka_unit_test(a_jump_into_the_midst_goes_on_in_the_copy),
+		cmocka_unit_test(a_stub_whose_jump_would_run_in_its_midst_is_refused),
 		cmocka_unit_test(wrong_tests_are_refused),
 		cmocka_unit_test(the_original_position_is_known_at_instruction_borders),
 		cmocka_unit_test(a_pass_costs_about_a_nanosecond),
