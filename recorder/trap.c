@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include "tracee/insn_site.h"
 #include "tracee/layout.h"
+#include "tracee/xstate.h"
 
 void signal_note_inherited(struct proc *p)
 {
@@ -142,23 +143,53 @@ static bool run_one_register(struct user_regs_struct *regs, const uint8_t *code,
 	return true;
 }
 
+static uint64_t xcr0(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* xsave and its like: write what depends on register values alone, as writes of the event that is being made. */
+static bool run_xsave(struct recording *r, struct task *t, const uint8_t *code, const struct insn *in,
+		      const struct user_regs_struct *regs)
+{
+	static uint8_t canon[XSTATE_MAX], area[XSTATE_MAX];
+	static struct xstate x;
+	struct xstate_part part[XSTATE_PARTS];
+	uint64_t at, old_bv, request = ((uint64_t)(uint32_t)regs->rdx << 32 | (uint32_t)regs->rax) & xcr0();
+	const uint8_t *opcode = memchr(code, INSN_SITE_TRAP, in->len);
+	unsigned n;
+
+	if (insn_ea(in, 0, regs, &at) || at % 64 || xstate_read(t->tid, &x) ||
+	    mem_read(t->mm->mem_fd, at + 512, &old_bv, sizeof(old_bv)))
+		return false;   /* what the processor would refuse: the program gets its fault */
+	xstate_canon(&x, canon);
+	n = xstate_save_area(canon, request, opcode[1] == 0xc7, old_bv, area, part);
+	for (unsigned i = 0; i < n; i++) {
+		if (mem_write(t->mm->mem_fd, at + part[i].off, area + part[i].off, part[i].len))
+			return false;
+		ev_write_bytes(r, t->no, at + part[i].off, area + part[i].off, part[i].len);
+	}
+	return n > 0;
+}
+
 /* Registers after the instruction at rip, if it is one that traps. Its length, or 0. */
-static unsigned run_trapped(const uint8_t *code, size_t n, struct user_regs_struct *regs)
+static unsigned run_trapped(struct recording *r, struct task *t, const uint8_t *code, size_t n,
+			    struct user_regs_struct *regs)
 {
 	struct insn in;
 	uint32_t aux;
 	uint64_t tsc;
-	bool rdtscp;
+	bool rdtscp, changed = insn_site_decode(code, n, regs->rip, &in) == 0;
 
-	if (insn_site_decode(code, n, regs->rip, &in) == 0) {
-		if (in.flags & INSN_CPUID)
-			run_cpuid(regs);
-		else if (!run_one_register(regs, code, &in))
-			return 0;
-		return in.len;
-	}
-	if (insn_decode(code, n, regs->rip, &in))
+	if (!changed && insn_decode(code, n, regs->rip, &in))
 		return 0;
+	if (changed && in.flags & (INSN_RDRAND | INSN_RDPID))
+		return run_one_register(regs, code, &in) ? in.len : 0;
+	if (changed && in.flags & INSN_XSAVE)
+		return run_xsave(r, t, code, &in, regs) ? in.len : 0;
 	if (in.flags & INSN_CPUID) {
 		run_cpuid(regs);
 		return in.len;
@@ -183,11 +214,11 @@ bool trap_emulate(struct recording *r, struct task *t)
 	if (remote_getregs(t->tid, &before))
 		return false;
 	after = before;
-	len = run_trapped(code, mem_read_some(t->mm->mem_fd, before.rip, code, sizeof(code)), &after);
+	ev_begin(r, t, EV_INSN);
+	len = run_trapped(r, t, code, mem_read_some(t->mm->mem_fd, before.rip, code, sizeof(code)), &after);
 	if (!len)
 		return false;
 	after.rip += len;
-	ev_begin(r, t, EV_INSN);
 	r->ev.flags = EVF_BEFORE | EVF_AFTER;
 	r->ev.insn_len = (uint8_t)len;
 	r->ev.before = before;

@@ -14,7 +14,7 @@
 #include "common/scope.h"
 #include "tracee/elfsym.h"
 
-#define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID)
+#define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID | INSN_XSAVE)
 #define SWEEP_BACK 96        /* bytes before a place from which decoding falls into step with the code */
 #define SWEEPS 16
 #define WALK_MAX (1u << 18)  /* bytes of one function */
@@ -105,10 +105,18 @@ static bool sure(struct code_file *f, uint64_t at)
 	return !f->cfi && !f->has_symbols && sweeps_agree(f, at);
 }
 
-/* cpuid; or 0f c7 with a register operand, /6 and /7: rdrand, rdseed, and with f3 rdpid. */
+/* xsave and xsaveopt (0f ae /4 and /6), xsavec (0f c7 /4), to memory. */
+static bool looks_like_xsave(const uint8_t *p, size_t n)
+{
+	unsigned reg = n >= 3 ? p[2] >> 3 & 7 : 0;
+
+	return n >= 3 && p[2] < 0xc0 && ((p[1] == 0xae && (reg == 4 || reg == 6)) || (p[1] == 0xc7 && reg == 4));
+}
+
+/* Or cpuid; or 0f c7 with a register operand, /6 and /7: rdrand, rdseed, and with f3 rdpid. */
 static bool looks_like_one(const uint8_t *p, size_t n)
 {
-	return n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0));
+	return looks_like_xsave(p, n) || (n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0)));
 }
 
 static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap)

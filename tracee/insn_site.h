@@ -1,6 +1,8 @@
 /*
  * Instructions whose results are not determined by the program's state, and which the processor cannot always be told
- * to trap: cpuid, rdrand, rdseed, rdpid. Where a file's code has them, and how a place of theirs is made to trap.
+ * to trap: cpuid, rdrand, rdseed, rdpid; and xsave, xsavec and xsaveopt, which tell what is "in use": on some processors a
+ * component whose values are the initial ones stays that until the next context switch, so an interrupt shows in what they
+ * write. Where a file's code has them, and how a place of theirs is made to trap.
  *
  * The first byte of the opcode, 0x0f, becomes hlt: in user mode that is a general protection fault, with rip still on
  * the instruction, just as a cpuid that was made to fault. All other bytes stay, so the site tells what it was.

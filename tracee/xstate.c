@@ -24,6 +24,7 @@ struct component {
 	uint32_t unit;          /* bytes a register */
 	uint32_t first;         /* number of the first register */
 	const char *name;
+	bool aligned;           /* of this processor's: at a multiple of 64 in the compacted format */
 };
 
 /* Extended components by their XCR0 bit. APX took over the place of MPX: no processor has both. */
@@ -51,7 +52,7 @@ static struct component place_here(unsigned bit)
 			unsigned size = 0, off = 0, c, d;
 
 			if (__get_cpuid_count(13, i, &size, &off, &c, &d))
-				place[i] = (struct component){ .off = off, .size = size };
+				place[i] = (struct component){ .off = off, .size = size, .aligned = c & 2 };
 		}
 		known = true;
 	}
@@ -208,6 +209,46 @@ int xstate_from_canon(const uint8_t *c, size_t n, size_t full_size, struct xstat
 	/* Always name the legacy components: without its bit, kernels that use plain XRSTOR keep an old mxcsr. */
 	store64(ret->bytes + XSTATE_BV, bv | 3);
 	return 0;
+}
+
+static void save_part(struct xstate_part *parts, unsigned *n, uint32_t off, uint32_t len, uint8_t *out, const uint8_t *from)
+{
+	memcpy(out + off, from, len);
+	parts[(*n)++] = (struct xstate_part){ off, len };
+}
+
+/* Intel SDM volume 1, sections 13.7 (XSAVE) and 13.10 (XSAVEC). */
+unsigned xstate_save_area(const uint8_t *canon, uint64_t request, bool compact, uint64_t old_bv, uint8_t *out,
+			  struct xstate_part *parts)
+{
+	uint64_t header[2] = { compact ? request : (old_bv & ~request) | request, request | 1ull << 63 };
+	uint32_t next = HEADER_END;
+	unsigned n = 0;
+
+	if (request >> N_COMPONENTS)
+		return 0;
+	if (request >> BIT_X87 & 1) {
+		save_part(parts, &n, 0, MXCSR, out, canon);
+		save_part(parts, &n, ST, XMM - ST, out, canon + ST);
+	}
+	if (request & (compact ? 2 : 6))
+		save_part(parts, &n, MXCSR, 4, out, canon + MXCSR);
+	if (request >> BIT_SSE & 1)
+		save_part(parts, &n, XMM, LEGACY_END - XMM, out, canon + XMM);
+	save_part(parts, &n, XSTATE_BV, compact ? 16 : 8, out, (const uint8_t *)header);
+	for (unsigned i = 2; i < N_COMPONENTS; i++) {
+		struct component here = place_here(i);
+
+		if (!(request >> i & 1))
+			continue;
+		if (compact)
+			here.off = here.aligned ? (next + 63) & ~63u : next;
+		next = here.off + here.size;
+		if (!here.size || here.size > components[i].size || next > XSTATE_MAX)
+			return 0;
+		save_part(parts, &n, here.off, here.size, out, canon + components[i].off);
+	}
+	return n;
 }
 
 bool xstate_canon_equal(const uint8_t *a, size_t na, const uint8_t *b, size_t nb)

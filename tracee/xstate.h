@@ -44,6 +44,25 @@ size_t xstate_canon(const struct xstate *x, uint8_t *out);
  */
 int xstate_from_canon(const uint8_t *c, size_t n, size_t full_size, struct xstate *ret);
 
+struct xstate_part {
+	uint32_t off, len;
+};
+#define XSTATE_PARTS 24
+
+/**
+ * What an XSAVE or XSAVEC instruction writes, were every component of the request in use: so it depends on the register
+ * values alone. (XSAVE's bits of XSTATE_BV for components that were not asked for stay as memory has them.)
+ *
+ * @canon    the registers' canonical form, XSTATE_MAX bytes.
+ * @request  components in edx:eax of those that XCR0 has.
+ * @old_bv   the 8 bytes at 512 of the area in memory.
+ * @out      the area, XSTATE_MAX bytes; only the parts' bytes are written.
+ *
+ * Returns the number of parts, at most XSTATE_PARTS; 0: it does not fit.
+ */
+unsigned xstate_save_area(const uint8_t *canon, uint64_t request, bool compact, uint64_t old_bv, uint8_t *out,
+			  struct xstate_part *parts);
+
 /* Whether two canonical forms are the same registers. */
 bool xstate_canon_equal(const uint8_t *a, size_t na, const uint8_t *b, size_t nb);
 

@@ -123,6 +123,10 @@ static void test_a_site_tells_what_it_was(void **state)
 	decodes_as("\x41\xf4\xc7\xf9", 4, INSN_RDRAND, 4);
 	decodes_as("\x66\xf4\xc7\xf3", 4, INSN_RDRAND, 4);
 	decodes_as("\xf3\x41\xf4\xc7\xfc", 5, INSN_RDPID, 5);
+	decodes_as("\xf4\xae\x64\x24\x40", 5, INSN_XSAVE, 5);
+	decodes_as("\xf4\xc7\x64\x24\x40", 5, INSN_XSAVE, 5);
+	decodes_as("\x48\xf4\xae\x37", 4, INSN_XSAVE, 4);
+	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4\xae\x07", 3, 0, &in), -RL_EUNSUPPORTED);   /* fxsave */
 	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4\xc3", 2, 0, &in), -RL_EUNSUPPORTED);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\x0f\xa2", 2, 0, &in), -RL_EUNSUPPORTED);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4", 1, 0, &in), -RL_EUNSUPPORTED);

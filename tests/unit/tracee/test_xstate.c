@@ -217,6 +217,53 @@ static void an_initial_state_overwrites_everything(void **state)
 	waitpid(child, NULL, 0);
 }
 
+#define ALL_SAVED 0xeeu   /* without x87, as ld.so asks for it */
+
+static void check_area(const uint8_t *real, const uint8_t *made, const struct xstate_part *parts, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (parts[i].off == 512)
+			continue;   /* XSTATE_BV: what is in use may differ */
+		assert_memory_equal(real + parts[i].off, made + parts[i].off, parts[i].len);
+	}
+}
+
+/* What the processor itself writes, with all vector registers in use. */
+__attribute__((target("avx,xsave,xsavec"))) static void a_saved_area_is_what_the_processor_writes(void **state)
+{
+	static uint8_t real[XSTATE_MAX] __attribute__((aligned(64))), compact[XSTATE_MAX] __attribute__((aligned(64)));
+	static uint8_t canon[XSTATE_MAX], made[XSTATE_MAX];
+	static struct xstate x;
+	struct xstate_part parts[XSTATE_PARTS];
+	uint32_t lo, hi;
+	uint64_t request, bv;
+	unsigned n;
+
+	(void)state;
+	if (!__builtin_cpu_supports("avx") || !__builtin_cpu_supports("xsavec"))
+		skip();
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	request = lo & ALL_SAVED & 7;
+	__asm__ volatile("vcmpeqps %%ymm0, %%ymm0, %%ymm0\n\tvmovaps %%ymm0, %%ymm13\n\txsave %0\n\txsavec %1"
+			 : "+m"(real), "+m"(compact) : "a"((uint32_t)request), "d"(0) : "xmm0", "xmm13");
+	memcpy(&bv, real + 512, 8);
+	assert_int_equal(bv, request);
+
+	x.n = sizeof(x.bytes);
+	memcpy(x.bytes, real, sizeof(real));
+	xstate_canon(&x, canon);
+	n = xstate_save_area(canon, request, false, 0x200, made, parts);
+	assert_int_equal(n, 4);
+	check_area(real, made, parts, n);
+	memcpy(&bv, made + 512, 8);
+	assert_int_equal(bv, request | 0x200);
+	n = xstate_save_area(canon, request, true, 0, made, parts);
+	assert_int_equal(n, 4);
+	check_area(compact, made, parts, n);
+	assert_memory_equal(compact + 512, made + 512, 16);
+	assert_int_equal(xstate_save_area(canon, 1ull << 40, true, 0, made, parts), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +274,7 @@ int main(void)
 		cmocka_unit_test(from_canon_rejects_bytes_that_are_not_canonical),
 		cmocka_unit_test(a_live_thread_gets_back_exactly_what_was_read),
 		cmocka_unit_test(an_initial_state_overwrites_everything),
+		cmocka_unit_test(a_saved_area_is_what_the_processor_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
