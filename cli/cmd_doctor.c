@@ -9,6 +9,7 @@
 #include "cli/say.h"
 #include "cli/text.h"
 #include "tracee/caps.h"
+#include "tracee/confine.h"
 
 enum { OPT_JSON = 256 };
 
@@ -127,7 +128,8 @@ static size_t choices(const struct doctor *d, struct choice out[CHOICES_MAX])
 	out[n++] = (struct choice){ "written pages", tiers[d->caps->page_tier],
 				    scan ? "" : cap[CAP_PAGE_SCAN].note };
 	out[n++] = (struct choice){ "preemption points", "state clock: registers, stack window and page hashes", "" };
-	out[n++] = (struct choice){ "system calls", cap[CAP_SECCOMP].works ? "a ptrace stop each, by seccomp filter" : "a ptrace stop each", "" };
+	out[n++] = (struct choice){ "system calls", confined_by_others() ? "a ptrace stop each, as this is under a seccomp filter already" :
+				    cap[CAP_SECCOMP].works ? "a ptrace stop each, by seccomp filter" : "a ptrace stop each", "" };
 	out[n++] = (struct choice){ "time stamp counter", cap[CAP_TSC_FAULT].works ? "trapped and recorded" : "seen as it is",
 				    cap[CAP_TSC_FAULT].works ? "" : cap[CAP_TSC_FAULT].note };
 	out[n++] = (struct choice){ "cpuid", cap[CAP_CPUID_FAULT].works ? "trapped and recorded" : "recorded: its places in files' code are made to trap",

@@ -7,7 +7,7 @@
 
 #include "recorder/internal.h"
 
-/** At an exec: map the agent into t's new memory. 0, -RL_EGONE or -errno. Does nothing without opts->agent. */
+/** At an exec: map the agent into t's new memory. 0, -RL_EGONE or -errno. Does nothing without opts->agent, and under an outer filter. */
 int agent_map(struct recording *r, struct task *t);
 /** What is known of a forked child's memory is what was known of its parent's. */
 void agent_inherit(struct mm *child, const struct mm *parent);

@@ -166,6 +166,7 @@ struct recording {
 	cpu_set_t cpus;                 /* what the program is to see as its processors */
 	int cpu;
 	bool cpuid_faults;
+	bool outer_filter;              /* we are ourselves under a seccomp filter: see run_user */
 	uint64_t unknown[16];           /* calls whose outputs were learned: number << 32 | ioctl request */
 	size_t n_unknown;
 	int err;                        /* the first failure to write the trace */
@@ -218,6 +219,8 @@ void task_died(struct recording *r, struct task *t, int status);
 int task_execed(struct recording *r, struct task *t);
 
 /* start.c */
+/* Let a task run in user mode, to its next stop: run_until_stop with the request that finds its system calls. */
+int run_user(struct recording *r, struct task *t, int sig);
 int start_program(struct recording *r, struct task **ret_root);
 
 /* ckpt.c: the checkpoint of an exec */
@@ -244,6 +247,10 @@ void aspace_before(struct recording *r, struct task *t);
 void aspace_after(struct recording *r, struct task *t, const struct sys_call *c);
 
 /* syscall.c */
+/* Whether a PTRACE_SYSCALL stop of a task in user mode is a system call's beginning. */
+bool is_call_entry(const struct task *t);
+/* Which of our own standard streams a descriptor of the task is: 1, 2 or 0 for neither. */
+int stdio_of(const struct task *t, int fd);
 void syscall_entry(struct recording *r, struct task *t);
 void syscall_exit(struct recording *r, struct task *t);
 /* Write EV_SYSCALL_ENTER if the task is in a call and that is not written yet. */

@@ -100,7 +100,7 @@ static void on_interrupt(struct recording *r, struct task *t)
 	if (t->at_restart || clock_point(r, t) != CLOCK_SYNC || t->have_stop)
 		return;
 	sched_let_be();
-	run_until_stop(r, t, PTRACE_CONT, 0);
+	run_user(r, t, 0);
 }
 
 static void on_group_stop(struct recording *r, struct task *t)
@@ -124,6 +124,8 @@ static void handle_stop(struct recording *r, struct task *t)
 	case TS_SYSCALL:
 		if (t->where == IN_CALL)
 			syscall_exit(r, t);
+		else if (r->outer_filter && is_call_entry(t))
+			syscall_entry(r, t);
 		break;
 	case TS_NEW_TASK:
 		task_new_child(r, t);
@@ -170,7 +172,7 @@ int record_loop(struct recording *r)
 	struct task *t;
 
 	while (!r->err && (t = sched_pick(r))) {
-		if (!t->have_stop && run_until_stop(r, t, PTRACE_CONT, 0))
+		if (!t->have_stop && run_user(r, t, 0))
 			t->state = TASK_DYING;   /* killed: wait(2) will say so */
 		/* Before anybody else runs, the place where t stands must be known to the trace. */
 		while (r->current == t && t->have_stop && t->state == TASK_READY && !r->err)

@@ -31,8 +31,7 @@ static void skip(struct task *t, int64_t result)
 /* Data that the kernel moves between descriptors never passes through memory: make the program copy it itself. */
 static bool moves_to_stdio(struct task *t, int fd)
 {
-	return syscall(SYS_kcmp, getpid(), t->tid, 0, STDOUT_FILENO, fd) == 0 ||
-	       syscall(SYS_kcmp, getpid(), t->tid, 0, STDERR_FILENO, fd) == 0;
+	return stdio_of(t, fd) != 0;
 }
 
 static void entry_madvise(struct task *t)

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "recorder/internal.h"
 #include "tracee/caps.h"
+#include "tracee/confine.h"
 #include "tracee/layout.h"
 #include "tracee/pin.h"
 
@@ -211,6 +212,7 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	if (!o->have_seed && getrandom(&r->rng, sizeof(r->rng), 0) < 0)
 		r->rng = r->start_ns;
 	r->rng |= 1;
+	r->outer_filter = confined_by_others();
 	r->cpuid_faults = !r->opts->patch_cpuid && cpuid_can_fault();
 	if (stat("/proc/self/stat", &proc) == 0)
 		r->proc_dev = proc.st_dev;

@@ -219,7 +219,7 @@ void signal_stop(struct recording *r, struct task *t)
 		if (!(is_fault(&info) && disp == DISP_IGNORE && !forced)) {
 			if (default_stops(sig) && disp == DISP_DEFAULT && !t->at_restart && !agent_leave(r, t))
 				clock_record(r, t);   /* it will stand here while others run */
-			run_until_stop(r, t, PTRACE_CONT, sig);
+			run_user(r, t, sig);
 			return;
 		}
 	}
@@ -239,5 +239,5 @@ void signal_stop(struct recording *r, struct task *t)
 	emit_signal(r, t, &info, flags | EVF_SIG_FATAL, &before);
 	ev_end(r);
 	t->doomed = true;
-	run_until_stop(r, t, PTRACE_CONT, sig);
+	run_user(r, t, sig);
 }

@@ -37,6 +37,16 @@ static int why_not(const char *name, int err)
 	return ENOENT;
 }
 
+/*
+ * A filter asks its tracer only about calls that no other filter has answered itself: what a container's filter denies
+ * would not be seen by us, and at replay it would. So then ours is not used, and each call stops by PTRACE_SYSCALL, which
+ * comes before any filter.
+ */
+int run_user(struct recording *r, struct task *t, int sig)
+{
+	return run_until_stop(r, t, r->outer_filter ? PTRACE_SYSCALL : PTRACE_CONT, sig);
+}
+
 static void child_main(struct recording *r, int go_fd, int report_fd)
 {
 	char byte;
@@ -47,7 +57,7 @@ static void child_main(struct recording *r, int go_fd, int report_fd)
 	/* Our handlers go with the exec; what we found ignored or blocked the program finds so, too. */
 	sigaction(SIGALRM, &r->old_alarm, NULL);
 	sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
-	err = confine_self(CONFINE_TRACE, RL_STUB_CALL + 2, r->opts->agent ? AGENT_SYSCALL + 2 : 0);
+	err = r->outer_filter ? 0 : confine_self(CONFINE_TRACE, RL_STUB_CALL + 2, r->opts->agent ? AGENT_SYSCALL + 2 : 0);
 	if (!err) {
 		execvp(r->opts->argv[0], r->opts->argv);
 		err = -why_not(r->opts->argv[0], errno);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
+#include <linux/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +17,16 @@
 #include "common/scope.h"
 #include "recorder/agent.h"
 #include "tracee/layout.h"
+#include "tracee/samefile.h"
 
 /* Results that mean "restart me", known only to the kernel and its tracers (include/linux/errno.h). */
 #define ERESTARTSYS_ 512
 #define ERESTARTNOINTR_ 513
 #define ERESTARTNOHAND_ 514
 #define ERESTART_RESTARTBLOCK_ 516
+
+#define X32_BIT 0x40000000ull
+#define I386_GETPID 20
 
 static bool is_restart(int64_t ret)
 {
@@ -148,12 +152,43 @@ void syscall_enter(struct recording *r, struct task *t)
 	t->entered = true;
 }
 
+static bool call_info(const struct task *t, struct __ptrace_syscall_info *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(*ret), ret) > 0;
+}
+
+bool is_call_entry(const struct task *t)
+{
+	struct __ptrace_syscall_info info;
+
+	return t->where == AT_USER && (!call_info(t, &info) || info.op == PTRACE_SYSCALL_INFO_ENTRY);
+}
+
+/* A call of 32-bit code (int 0x80) or of the x32 interface: its numbers mean something else. */
+static bool is_foreign(const struct task *t, const struct user_regs_struct *regs, bool *ret_32bit)
+{
+	struct __ptrace_syscall_info info;
+
+	/* A syscall instruction leaves its own end in rcx. */
+	*ret_32bit = regs->rcx != regs->rip && call_info(t, &info) && info.arch != AUDIT_ARCH_X86_64;
+	return *ret_32bit || regs->orig_rax & X32_BIT;
+}
+
+/* The number of a call that changes nothing, and that no filter forbids: in place of one that is skipped. */
+static uint64_t harmless_call(const struct recording *r, bool is_32bit)
+{
+	if (!r->outer_filter)
+		return -1ull;
+	return is_32bit ? I386_GETPID : SYS_getpid;
+}
+
 void syscall_entry(struct recording *r, struct task *t)
 {
 	struct user_regs_struct regs;
 	struct sys_mem mem = task_memory(t);
 	const struct sys_desc *d;
-	bool may_block;
+	bool may_block, is_32bit;
 
 	if (remote_getregs(t->tid, &regs))
 		return;
@@ -167,7 +202,10 @@ void syscall_entry(struct recording *r, struct task *t)
 	if (t->call.nr == SYS_restart_syscall && t->restart_nr >= 0)
 		t->call = t->restart_call;
 	d = sys_desc(t->call.nr);
-	if (d && d->class == SC_REFUSE) {
+	if (is_foreign(t, &regs, &is_32bit)) {
+		t->skipped = true;
+		t->forced = -ENOSYS;
+	} else if (d && d->class == SC_REFUSE) {
 		t->skipped = true;
 		t->forced = -d->err;
 	}
@@ -179,7 +217,7 @@ void syscall_entry(struct recording *r, struct task *t)
 	if (may_block && !t->have_plan)
 		plan_outputs(t, &regs);
 	if (t->skipped) {
-		regs.orig_rax = -1ull;
+		regs.orig_rax = harmless_call(r, is_32bit);
 		regs.rax = (uint64_t)t->forced;
 	} else if (t->args_changed && !t->have_plan) {
 		set_args(&regs, t->call.arg);
@@ -199,11 +237,10 @@ void syscall_entry(struct recording *r, struct task *t)
 		t->state = TASK_BLOCKED;
 }
 
-/* Which of our own standard streams a descriptor of the task is: 1, 2 or 0 for neither. */
-static int stdio_of(struct task *t, int fd)
+int stdio_of(const struct task *t, int fd)
 {
-	bool out = syscall(SYS_kcmp, getpid(), t->tid, KCMP_FILE, STDOUT_FILENO, fd) == 0;
-	bool err = syscall(SYS_kcmp, getpid(), t->tid, KCMP_FILE, STDERR_FILENO, fd) == 0;
+	bool out = same_open_file(t->tid, fd, STDOUT_FILENO);
+	bool err = same_open_file(t->tid, fd, STDERR_FILENO);
 
 	if (out && err)
 		return fd == STDERR_FILENO ? 2 : 1;

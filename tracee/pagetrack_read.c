@@ -37,9 +37,12 @@ static int64_t read_batch(pid_t pid, const struct page_hash *pages, size_t n, ui
 	return got / (int64_t)MAPS_PAGE;
 }
 
-/* One page whatever its protection. 1, or 0 if it cannot be read. */
-static int64_t read_forced(pid_t pid, int *mem_fd, uint64_t addr, uint8_t *out)
+/* Adjoining pages whatever their protection. How many were read; 0: the first one cannot be. */
+static int64_t read_forced(pid_t pid, int *mem_fd, const struct page_hash *pages, size_t n, uint8_t *out)
 {
+	size_t run = 1;
+	ssize_t got;
+
 	if (*mem_fd < 0) {
 		char path[64];
 
@@ -48,7 +51,10 @@ static int64_t read_forced(pid_t pid, int *mem_fd, uint64_t addr, uint8_t *out)
 		if (*mem_fd < 0)
 			return errno == ENOENT ? -RL_EGONE : -errno;
 	}
-	return pread(*mem_fd, out, MAPS_PAGE, (off_t)addr) == (ssize_t)MAPS_PAGE;
+	while (run < n && pages[run].addr == pages[0].addr + run * MAPS_PAGE)
+		run++;
+	got = pread(*mem_fd, out, run * MAPS_PAGE, (off_t)pages[0].addr);
+	return got < 0 ? 0 : got / (int64_t)MAPS_PAGE;
 }
 
 static int64_t read_some(pid_t pid, int *mem_fd, const struct page_hash *pages, size_t n, uint8_t *out)
@@ -60,7 +66,7 @@ static int64_t read_some(pid_t pid, int *mem_fd, const struct page_hash *pages, 
 		int64_t got = read_batch(pid, pages + done, want, out + done * MAPS_PAGE);
 
 		if (got == 0)
-			got = read_forced(pid, mem_fd, pages[done].addr, out + done * MAPS_PAGE);
+			got = read_forced(pid, mem_fd, pages + done, want, out + done * MAPS_PAGE);
 		if (got < 0)
 			return got;
 		if (got == 0)
