@@ -15,11 +15,12 @@
 #include "common/err.h"
 #include "recorder/record.h"
 #include "tracee/pagetrack.h"
+#include "tracee/sysinfo.h"
 
 #define SLICE_MIN_US 100
 #define SLICE_MAX_US 10000000   /* longer than any test's patience with a spinning thread */
 
-enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY, OPT_CPUID };
+enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY, OPT_CPUID, OPT_LEARN };
 
 static const struct cli_opt opts[] = {
 	{ 'o', "output", "FILE", "write the trace to FILE, replacing it; without this: CMD.rlv, CMD.1.rlv, ...\n"
@@ -32,6 +33,8 @@ static const struct cli_opt opts[] = {
 					      "('relive doctor' tells what this machine has)" },
 	{ OPT_CPUID, "cpuid", "HOW", "auto or patch: how cpuid is made to trap (patch: by changing the code of files, as is done\n"
 				     "where the processor cannot)" },
+	{ OPT_LEARN, "learn", "CALLS", "find the outputs of these system calls (names with commas, or all) by watching the memory,\n"
+				       "as if relive did not know them; for tests of relive itself. Slow" },
 	{ OPT_AGENT, "agent", NULL, "patch frequent system calls so that they do not stop the program: faster; experimental" },
 	{ OPT_NO_AGENT, "no-agent", NULL, "stop at every system call instead of patching the program: slower (the default as yet)" },
 	{ 0 },
@@ -61,6 +64,28 @@ static bool page_tier_parse(const char *name, int *ret)
 	return false;
 }
 
+static bool take_learn(struct record_opts *o, const char *value)
+{
+	static uint8_t learn[SYS_NR_END];
+
+	o->learn = learn;
+	for (const char *at = value; *at; at += *at == ',') {
+		size_t n = strcspn(at, ",");
+		bool all = n == 3 && !strncmp(at, "all", 3), found = all;
+
+		for (int nr = 0; nr < SYS_NR_END; nr++) {
+			const struct sys_desc *d = sys_desc(nr);
+
+			if (d && (all || (strlen(d->name) == n && !strncmp(d->name, at, n))))
+				learn[nr] = found = true;
+		}
+		if (!found)
+			return fail("--learn: there is no system call '%.*s'", (int)n, at), false;
+		at += n;
+	}
+	return *value || (fail("--learn needs names of system calls, or all"), false);
+}
+
 static bool take_option(struct record_opts *o, int opt, const char *value)
 {
 	switch (opt) {
@@ -85,6 +110,8 @@ static bool take_option(struct record_opts *o, int opt, const char *value)
 		o->patch_cpuid = !strcmp(value, "patch");
 		return o->patch_cpuid || !strcmp(value, "auto") ||
 		       (fail("--cpuid is auto or patch, not '%s'", value), false);
+	case OPT_LEARN:
+		return take_learn(o, value);
 	case OPT_AGENT:
 		o->agent = true;
 		return true;
@@ -269,6 +296,8 @@ static int run(const struct command *self, int argc, char **argv)
 		o.out_path = name;
 	}
 	o.argv = a.operands;
+	if (o.learn)
+		o.agent = false;   /* calls made by it are not seen one by one */
 	return record(&o);
 }
 

@@ -30,14 +30,6 @@ struct clock_build {
 	size_t n_pages, cap_pages;
 };
 
-static int64_t host_call(void *ctx, long nr, const uint64_t arg[6])
-{
-	int64_t result = 0;
-	int err = task_call(ctx, nr, arg, &result);
-
-	return err ? -ESRCH : result;
-}
-
 static uint64_t task_sp(struct task *t)
 {
 	struct user_regs_struct regs;
@@ -106,79 +98,10 @@ static int add_page(struct task *t, struct clock_build *b, const struct page_has
 	return 0;
 }
 
-static const struct page_range ours = { RL_BASE, RL_END };
-
-/* Of a mapping: the process's own pages, and of a shared one all that are there if they are asked for. */
-static int list_mapping(const struct mapping *m, const struct page_runs *runs, bool shared, struct page_list *l)
-{
-	for (size_t i = 0; i < runs->n; i++) {
-		const struct page_run *p = &runs->v[i];
-
-		if (p->flags & PAGE_ZERO || !(page_is_anon(p->flags) || (shared && m->shared)))
-			continue;
-		for (uint64_t at = p->start; at < p->end; at += TRACE_PAGE) {
-			struct page_hash *h = GROW(l->v, l->n, l->cap);
-
-			if (!h)
-				return -ENOMEM;
-			*h = (struct page_hash){ at, 0 };
-			l->n++;
-		}
-	}
-	return 0;
-}
-
-/* The first clock point of an address space: everything that was ever written counts. */
-static int list_all(struct task *t, bool shared, struct page_list *l)
-{
-	struct maps maps = { 0 };
-	struct page_runs runs = { 0 };
-	int pagemap = pagemap_open(t->tid);
-	int err = pagemap < 0 ? pagemap : maps_read(t->tid, &maps);
-
-	for (size_t i = 0; !err && i < maps.n; i++) {
-		const struct mapping *m = &maps.v[i];
-
-		if (!(m->prot & PROT_WRITE) || (m->start >= ours.start && m->start < ours.end))
-			continue;
-		runs.n = 0;
-		err = pagemap_runs(pagemap, m->start, m->end, &runs);
-		if (!err)
-			err = list_mapping(m, &runs, shared, l);
-	}
-	page_runs_free(&runs);
-	maps_free(&maps);
-	if (pagemap >= 0)
-		close(pagemap);
-	return err;
-}
-
-static int list_written(struct recording *r, struct task *t, struct page_list *l)
-{
-	struct pagetrack_host host = { .syscall = host_call, .scratch = RL_DATA, .ctx = t };
-	int err;
-
-	if (t->mm->pages) {
-		err = pagetrack_collect(t->mm->pages, &ours, 1, l);
-	} else {
-		err = list_all(t, false, l);
-		if (!err)
-			err = pagetrack_open(t->proc->pid, (enum page_tier)r->opts->page_tier, &host, &t->mm->pages);
-		if (!err) {
-			/* Arm it: what was written before is in the list already. */
-			struct page_list none = { 0 };
-
-			err = pagetrack_collect(t->mm->pages, &ours, 1, &none);
-			page_list_free(&none);
-		}
-	}
-	return err;
-}
-
 static int collect_pages(struct recording *r, struct task *t, struct clock_build *b)
 {
 	struct page_list l = { 0 };
-	int err = r->opts->verify_full ? list_all(t, true, &l) : list_written(r, t, &l);
+	int err = r->opts->verify_full ? written_ever(t, true, &l) : written_for_clock(r, t, &l);
 
 	if (!err && !l.hashed)
 		err = pages_hash(t->proc->pid, &l);
@@ -231,7 +154,7 @@ static void add_word(struct clock_build *b, const struct user_regs_struct *regs,
 {
 	uint64_t sp = regs->rsp - RED_ZONE;
 
-	if (w->n == WORDS_MAX || addr - sp < WINDOW_BYTES - 8 || (addr >= ours.start && addr < ours.end) ||
+	if (w->n == WORDS_MAX || addr - sp < WINDOW_BYTES - 8 || (addr >= RL_BASE && addr < RL_END) ||
 	    dead_bytes(b, addr & ~(uint64_t)(TRACE_PAGE - 1)) > addr % TRACE_PAGE)
 		return;
 	for (size_t i = 0; i < w->n; i++) {

@@ -32,7 +32,9 @@ struct mm {
 	int mem_fd;
 	uint64_t brk_start, brk;
 	pid_t tid;                      /* a task that lives in it, for /proc */
-	struct pagetrack *pages;        /* NULL until the first clock point */
+	struct pagetrack *pages;        /* NULL until somebody needs it: see written.c */
+	bool clocked;                   /* it has had a clock point */
+	struct page_list kept;          /* pages written since, of which the tracker will not tell any more */
 	struct agent_mm *agent;         /* NULL: it has no agent */
 	bool undumpable;                /* as the program has asked by prctl(2); the kernel does not know */
 	bool has_shared;                /* it has, or had, memory in common with others */
@@ -114,6 +116,8 @@ struct task {
 	int stat_fd;                    /* /proc/PID/task/TID/stat; -1: not open yet */
 	struct learn_page *learn;       /* argument pages before a call whose outputs are not known */
 	size_t n_learn;
+	bool forced_learn;              /* its present call's outputs are known, but found by watching all the same */
+	bool learn_watch;               /* the pages that it writes are watched */
 	struct ev_page *verify;         /* all its memory's hashes at the current call's entry, for verify_full */
 	size_t n_verify;
 	uint64_t verify_at;             /* events written by then */
@@ -261,6 +265,16 @@ void learn_before(struct recording *r, struct task *t);
 void learn_after(struct recording *r, struct task *t);
 /* Name them in the result's warning. */
 void learn_warn(struct recording *r);
+
+/* written.c: which pages were written. Lists are zeroed at first, and may be used again. */
+/* The program's pages that were ever written: private ones, and shared ones that are present if asked for. */
+int written_ever(struct task *t, bool shared, struct page_list *l);
+/* Those written since the last clock point of t's memory. */
+int written_for_clock(struct recording *r, struct task *t, struct page_list *l);
+/* Begin to track t's memory, unless that is done already. t must be at the border to user mode. */
+int written_track(struct recording *r, struct task *t);
+/* Those written since the last question. The memory must be tracked. */
+int written_now(struct task *t, struct page_list *l);
 
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);

@@ -1,14 +1,18 @@
 /*
- * Outputs of calls that the table does not know. Pages that they may write are compared with what they were before:
- * those that the arguments point to, and those that what stands there points to.
+ * Outputs of calls that the table does not know. The kernel's writes are seen by the page tracking that clock points use:
+ * the pages that a call wrote are its outputs. Those that the arguments point to, and those that what stands there points
+ * to, are compared with what they were before, so that only the bytes that changed are recorded; and if pages cannot be
+ * tracked, this has to be enough.
  */
 #include "recorder/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include "common/err.h"
+#include "common/log.h"
 
 #define LEARN_PAGES 64
 #define LEARN_STRUCT 256          /* bytes at an argument that are searched for pointers */
@@ -97,21 +101,79 @@ static void note_unknown(struct recording *r, const struct task *t)
 		r->unknown[r->n_unknown++] = what;
 }
 
+/* Let t, whose call was about to be made, come to the same place again, after calls of ours in its stead. */
+static int enter_again(struct task *t)
+{
+	struct user_regs_struct regs;
+	struct stop s;
+	uint64_t mask;
+	int err = remote_getregs(t->tid, &regs);
+
+	if (err)
+		return err;
+	regs.rip -= 2;
+	regs.rax = t->entry.orig_rax;
+	regs.orig_rax = -1ull;
+	err = remote_setregs(t->tid, &regs);
+	if (!err)
+		err = task_mask_signals(t, &mask);
+	do {
+		if (!err)
+			err = remote_resume(t->tid, PTRACE_CONT, 0);
+		if (!err)
+			err = remote_wait(t->tid, &s);
+	} while (!err && s.kind == TS_INTERRUPT);
+	if (!err && s.kind != TS_SECCOMP)
+		err = -RL_EGONE;
+	return err ? err : task_unmask_signals(t, mask);
+}
+
+/* Whether the pages that the call writes can be told. */
+static bool watch(struct recording *r, struct task *t)
+{
+	struct page_list before = { 0 };
+	int err = 0;
+
+	if (!t->mm->pages) {
+		err = written_track(r, t);
+		if (err != -RL_EGONE && enter_again(t))
+			err = -RL_EGONE;
+	}
+	if (!err)
+		err = written_now(t, &before);
+	page_list_free(&before);
+	if (err)
+		log_debug("call %d: pages are not watched: %s", t->call.nr, rl_strerror(err));
+	return !err;
+}
+
+/* By the user's wish. What goes to scratch memory has to be known. */
+static bool is_forced(const struct recording *r, const struct task *t)
+{
+	int nr = t->call.nr;
+
+	return r->opts->learn && nr >= 0 && nr < SYS_NR_END && r->opts->learn[nr] && !t->have_plan;
+}
+
 void learn_before(struct recording *r, struct task *t)
 {
 	const struct sys_desc *d = sys_desc(t->call.nr);
 
 	t->n_learn = 0;
+	t->forced_learn = t->learn_watch = false;
 	if (d && (d->class == SC_TASK || d->class == SC_ASPACE || d->class == SC_SIGRETURN))
 		return;
 	t->call.ret = 0;
-	if (outputs_known(t))
+	t->forced_learn = is_forced(r, t);
+	if (!t->forced_learn && outputs_known(t))
 		return;
-	note_unknown(r, t);
+	if (!t->forced_learn)
+		note_unknown(r, t);
 	if (!t->learn)
 		t->learn = malloc(LEARN_PAGES * sizeof(*t->learn));
 	if (!t->learn)
 		return;
+	t->learn_watch = watch(r, t);
 	for (size_t i = 0; i < 6; i++)
 		take_memory(t, t->call.arg[i], i < 5 ? length_of(t->call.arg[i + 1]) : 0);
 	for (size_t i = 0; i < 6; i++) {
@@ -143,6 +205,32 @@ static void put_changes(struct recording *r, struct task *t, const struct learn_
 	}
 }
 
+static bool is_taken(const struct task *t, uint64_t page)
+{
+	for (size_t i = 0; i < t->n_learn; i++) {
+		if (t->learn[i].addr == page)
+			return true;
+	}
+	return false;
+}
+
+/* The pages that were written and of which no earlier state is known: all their bytes, those of neighbours at once. */
+static void put_written(struct recording *r, struct task *t)
+{
+	struct page_list l = { 0 };
+	int err = written_now(t, &l);
+
+	for (size_t i = 0, n; !err && i < l.n; i += n) {
+		n = 1;
+		if (is_taken(t, l.v[i].addr))
+			continue;
+		while (i + n < l.n && l.v[i + n].addr == l.v[i].addr + n * TRACE_PAGE && !is_taken(t, l.v[i + n].addr))
+			n++;
+		ev_write_memory(r, t, l.v[i].addr, n * TRACE_PAGE);
+	}
+	page_list_free(&l);
+}
+
 void learn_after(struct recording *r, struct task *t)
 {
 	for (size_t i = 0; i < t->n_learn; i++) {
@@ -151,7 +239,10 @@ void learn_after(struct recording *r, struct task *t)
 		if (mem_read(t->mm->mem_fd, t->learn[i].addr, now, TRACE_PAGE) == 0)
 			put_changes(r, t, &t->learn[i], now);
 	}
+	if (t->learn_watch)
+		put_written(r, t);
 	t->n_learn = 0;
+	t->learn_watch = false;
 }
 
 void learn_warn(struct recording *r)

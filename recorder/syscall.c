@@ -288,8 +288,12 @@ static void put_outputs(struct recording *r, struct task *t, const struct sys_ca
 {
 	struct sys_mem mem = task_memory(t);
 	struct sys_ranges out = { 0 };
-	int err = t->have_plan ? sysplan_finish(&t->plan, c, &mem, &out) : sys_outputs(c, &mem, &out);
+	int err = 0;
 
+	if (t->have_plan)
+		err = sysplan_finish(&t->plan, c, &mem, &out);
+	else if (!t->forced_learn)
+		err = sys_outputs(c, &mem, &out);
 	if (err && err != -RL_EUNSUPPORTED)
 		log_debug("outputs of call %d: %s", c->nr, rl_strerror(err));
 	if (t->have_plan)

@@ -32,6 +32,7 @@ void mm_put(struct mm *mm)
 		return;
 	if (mm->pages)
 		pagetrack_close(mm->pages);
+	page_list_free(&mm->kept);
 	if (mm->mem_fd >= 0)
 		close(mm->mem_fd);
 	agent_free(mm->agent);
