@@ -29,20 +29,21 @@ int main(void)
 	struct timespec want = { 0, 30000000 }, rest = { 9, 9 }, before, after;
 	char c;
 
+	/* Alarms repeat: on a busy machine the first one may come before the call that it is to interrupt. */
 	CHECK(pipe(fds) == 0);
-	arm(0, 5000, 0);
-	CHECK(read(fds[0], &c, 1) == -1 && errno == EINTR && n_alarms == 1);
+	arm(0, 5000, 20000);
+	CHECK(read(fds[0], &c, 1) == -1 && errno == EINTR && n_alarms >= 1);
 
 	write_at = 3;
 	arm(SA_RESTART, 5000, 5000);
 	CHECK(read(fds[0], &c, 1) == 1 && n_alarms >= 3);
 
 	write_at = 0;
-	arm(SA_RESTART, 5000, 0);
+	arm(SA_RESTART, 5000, 20000);
 	struct pollfd p = { .fd = fds[0], .events = POLLIN };
 	CHECK(poll(&p, 1, 1000) == -1 && errno == EINTR);
 
-	arm(0, 5000, 0);
+	arm(0, 5000, 20000);
 	CHECK(nanosleep(&want, &rest) == -1 && errno == EINTR && rest.tv_sec == 0 && rest.tv_nsec < want.tv_nsec);
 
 	/* An ignored signal restarts the sleep within the kernel (restart_syscall). */
