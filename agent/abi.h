@@ -26,6 +26,7 @@
 #define AGENT_HDR_ENTRY     (AGENT_CODE + 8)    /* u64: where trampolines call */
 #define AGENT_HDR_FAST_EXIT (AGENT_CODE + 16)   /* u64: of a `ret` to the trampoline, all registers but rsp restored */
 #define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to the traced call, all registers restored */
+#define AGENT_HDR_FAULT     (AGENT_CODE + 32)   /* u64: where the recorder sends a task that faults in the agent */
 #define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall; ret`: the one address that the filter lets through */
 
 /* struct agent_ctl's members that assembly uses. */
@@ -94,7 +95,8 @@ struct agent_ctl {
 	uint32_t off;          /* stop at every call */
 	uint32_t fds_off;      /* fd_class may not be used: tasks with different descriptors share this memory */
 	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */
-	uint8_t reserved[4096 - 56];
+	uint64_t clock;        /* the kernel's own clock_gettime(2) for user mode; 0: not to be called */
+	uint8_t reserved[4096 - 64];
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];
 };

@@ -4,6 +4,7 @@
  */
 #include <asm/stat.h>
 #include <asm/unistd.h>
+#include <asm/poll.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
@@ -84,31 +85,53 @@ struct iovec {
 	uint64_t base, len;
 };
 
+/*
+ * A call was tried without waiting. Having to wait is no result, unless the program does not want to wait either; all
+ * others are: an error of a socket is told once.
+ */
+static int tried(struct agent_ctl *ctl, struct agent_frame *f, long n, bool waits)
+{
+	if (n == -EOPNOTSUPP) {
+		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
+		return AGENT_TRACED;
+	}
+	if (n == -EAGAIN && waits) {
+		long flags = agent_syscall((long)f->rdi, F_GETFL, 0, 0, 0, 0, __NR_fcntl);
+
+		if (flags < 0 || !(flags & O_NONBLOCK))
+			return AGENT_TRACED;
+	}
+	return made(ctl, f, n);
+}
+
+/*
+ * Whether a stream takes a small write whole: a pipe does, or none of it. What a socket takes without waiting may be a
+ * part, which a program that waits never sees; one that says it is writable has a third of its room free.
+ */
+static bool takes_whole(uint64_t fd)
+{
+	struct pollfd p = { .fd = (int)fd, .events = POLLOUT };
+
+	return agent_syscall((long)&p, 1, 0, 0, 0, 0, __NR_poll) == 1 && p.revents & POLLOUT;
+}
+
 /* As one buffer of a pipe or socket, without waiting. */
 static int stream_read(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	struct iovec v = { f->rsi, f->rdx };
-	long n;
 
 	if (!agent_has_room(ctl, v.len))
 		return AGENT_TRACED;
-	n = agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_preadv2);
-	if (n == -EOPNOTSUPP)
-		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
-	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+	return tried(ctl, f, agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_preadv2), true);
 }
 
 static int stream_write(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	struct iovec v = { f->rsi, f->rdx };
-	long n;
 
-	if (v.len > SMALL_WRITE || !agent_has_room(ctl, 0))
+	if (v.len > SMALL_WRITE || !agent_has_room(ctl, 0) || !takes_whole(f->rdi))
 		return AGENT_TRACED;
-	n = agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_pwritev2);
-	if (n == -EOPNOTSUPP)
-		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
-	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+	return tried(ctl, f, agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_pwritev2), true);
 }
 
 static int do_read(struct agent_ctl *ctl, struct agent_frame *f)
@@ -129,6 +152,24 @@ static int do_write(struct agent_ctl *ctl, struct agent_frame *f)
 	return class & AGENT_FD_STREAM && f->rax == __NR_write && f->rdx ? stream_write(ctl, f) : AGENT_TRACED;
 }
 
+#define VECTOR_MAX 16
+
+/* A list of buffers that is read into itself is no longer there when its outputs are looked for. */
+static int do_readv(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	const struct iovec *v = (const struct iovec *)f->rsi;
+	uint64_t total = 0, end = f->rsi + f->rdx * sizeof(*v);
+
+	if (f->rdx > VECTOR_MAX || !is(ctl, f->rdi, AGENT_FD_READ))
+		return AGENT_TRACED;
+	for (uint64_t i = 0; i < f->rdx; i++) {
+		if (v[i].len > AGENT_OUT_MAX || (v[i].base < end && v[i].base + v[i].len > f->rsi))
+			return AGENT_TRACED;
+		total += v[i].len;
+	}
+	return make(ctl, f, total);
+}
+
 /* Copies within the kernel, between files. */
 static int do_copy(struct agent_ctl *ctl, struct agent_frame *f)
 {
@@ -142,13 +183,13 @@ static int do_copy(struct agent_ctl *ctl, struct agent_frame *f)
 static int do_transfer(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	bool in = f->rax == __NR_recvfrom;
-	long n;
 
 	if (!is(ctl, f->rdi, AGENT_FD_STREAM) || f->r8 || f->r10 & ~MSG_FLAGS_KNOWN || (!in && f->rdx > SMALL_WRITE) ||
-	    !agent_has_room(ctl, in ? f->rdx : 0))
+	    !agent_has_room(ctl, in ? f->rdx : 0) || (!in && !takes_whole(f->rdi)))
 		return AGENT_TRACED;
-	n = agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)(f->r10 | MSG_DONTWAIT_), 0, 0, (long)f->rax);
-	return n < 0 ? AGENT_TRACED : made(ctl, f, n);
+	return tried(ctl, f,
+		     agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)(f->r10 | MSG_DONTWAIT_), 0, 0, (long)f->rax),
+		     !(f->r10 & MSG_DONTWAIT_));
 }
 
 /* Opening a FIFO or a device may wait for somebody. */
@@ -165,7 +206,7 @@ static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
 			  flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0, 0, 0, __NR_newfstatat);
 	if (n && n != -ENOENT && n != -ENOTDIR && n != -EACCES)
 		return AGENT_TRACED;
-	if (!n && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (!n && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) || st.st_dev == ctl->proc_dev))
 		return AGENT_TRACED;
 	n = raw(f);
 	if (n >= 0 && n < AGENT_FDS && !ctl->fds_off)
@@ -208,7 +249,7 @@ static int do_ioctl(struct agent_ctl *ctl, struct agent_frame *f)
 
 /* ---- waiting, if there is nothing to wait for ---- */
 
-static int do_poll(struct agent_ctl *ctl, struct agent_frame *f)
+static int do_poll(struct agent_ctl *ctl, struct agent_frame *f, bool waits)
 {
 	uint64_t fds[POLL_MAX];
 	long n = (long)f->rsi;
@@ -219,7 +260,7 @@ static int do_poll(struct agent_ctl *ctl, struct agent_frame *f)
 	for (long i = 0; i < n; i++)
 		fds[i] = ((const uint64_t *)f->rdi)[i];
 	n = agent_syscall((long)fds, n, 0, 0, 0, 0, __NR_poll);
-	if (n < 0 || (!n && f->rdx))
+	if (n < 0 || (!n && waits))
 		return AGENT_TRACED;
 	for (uint64_t i = 0; i < f->rsi; i++)
 		((uint64_t *)f->rdi)[i] = fds[i];
@@ -242,6 +283,13 @@ struct timespec64 {
 	int64_t sec, nsec;
 };
 
+static int do_ppoll(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	const struct timespec64 *ts = (const struct timespec64 *)f->rdx;
+
+	return f->r10 ? AGENT_TRACED : do_poll(ctl, f, !ts || ts->sec || ts->nsec);
+}
+
 static int do_futex(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	static const struct timespec64 none = { 0, 0 };
@@ -257,14 +305,41 @@ static int do_futex(struct agent_ctl *ctl, struct agent_frame *f)
 	case FUTEX_WAIT_BITSET:
 		n = agent_syscall((long)f->rdi, ((long)f->rsi & FUTEX_PRIVATE_FLAG) | FUTEX_WAIT, (long)f->rdx, (long)&none, 0, 0,
 				  __NR_futex);
-		return n == -EAGAIN ? made(ctl, f, n) : AGENT_TRACED;
+		return n == -EAGAIN || !n ? made(ctl, f, n) : AGENT_TRACED;
 	}
 	return AGENT_TRACED;
 }
 
-static int do_times(struct agent_ctl *ctl, struct agent_frame *f)
+/* ---- clocks: what the kernel puts into every process, and the program cannot see here ---- */
+
+#define CLOCKS 12   /* those beyond are of processes, or devices */
+
+static bool read_clock(const struct agent_ctl *ctl, uint64_t id, struct timespec64 *ret)
 {
-	return make(ctl, f, 32);
+	long (*clock)(uint64_t, struct timespec64 *) = (long (*)(uint64_t, struct timespec64 *))ctl->clock;
+
+	return clock && id < CLOCKS && clock(id, ret) == 0;
+}
+
+static int do_clock(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	struct timespec64 now;
+
+	if (!agent_has_room(ctl, sizeof(now)) || !read_clock(ctl, f->rdi, &now))
+		return make(ctl, f, sizeof(now));
+	*(struct timespec64 *)f->rsi = now;
+	return made(ctl, f, 0);
+}
+
+static int do_timeofday(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	struct timespec64 now;
+
+	if (!f->rdi || f->rsi || !agent_has_room(ctl, sizeof(now)) || !read_clock(ctl, 0, &now))
+		return make(ctl, f, 24);
+	now.nsec = (int64_t)((uint64_t)now.nsec / 1000);
+	*(struct timespec64 *)f->rdi = now;
+	return made(ctl, f, 0);
 }
 
 int agent_call(struct agent_frame *f)
@@ -289,13 +364,15 @@ int agent_call(struct agent_frame *f)
 	case __NR_getsid:
 		return make(ctl, f, 0);
 	case __NR_clock_gettime:
-	case __NR_clock_getres:
+		return do_clock(ctl, f);
 	case __NR_gettimeofday:
+		return do_timeofday(ctl, f);
+	case __NR_clock_getres:
 	case __NR_time:
 	case __NR_getcpu:
 	case __NR_times:
 	case __NR_getrlimit:
-		return do_times(ctl, f);
+		return make(ctl, f, 32);
 	case __NR_prlimit64:
 		return f->rdx ? AGENT_TRACED : make(ctl, f, 16);
 	case __NR_read:
@@ -304,6 +381,9 @@ int agent_call(struct agent_frame *f)
 	case __NR_write:
 	case __NR_pwrite64:
 		return do_write(ctl, f);
+	case __NR_readv:
+	case __NR_preadv:
+		return do_readv(ctl, f);
 	case __NR_writev:
 		return make_if(ctl, f, AGENT_FD_WRITE, 0);
 	case __NR_copy_file_range:
@@ -370,7 +450,9 @@ int agent_call(struct agent_frame *f)
 	case __NR_getrandom:
 		return make(ctl, f, f->rsi);
 	case __NR_poll:
-		return do_poll(ctl, f);
+		return do_poll(ctl, f, f->rdx);
+	case __NR_ppoll:
+		return do_ppoll(ctl, f);
 	case __NR_epoll_wait:
 	case __NR_epoll_pwait:
 		return do_epoll(ctl, f);

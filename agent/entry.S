@@ -6,6 +6,7 @@
 	.quad entry
 	.quad fast_exit
 	.quad slow_exit
+	.quad fault
 	.balign 64
 	/* AGENT_SYSCALL */
 syscall_site:
@@ -30,11 +31,17 @@ entry:
 	push	%rsi
 	push	%rdi
 	push	%rax
+	push	%rbx               /* for `fault` only: agent_call keeps these */
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
 	sub	$8, %rsp
 	cld
-	lea	8(%rsp), %rdi
+	lea	56(%rsp), %rdi
 	call	agent_call
-	add	$8, %rsp
+	add	$56, %rsp
 	test	%eax, %eax
 	jz	1f
 	pop	%rax
@@ -49,6 +56,19 @@ entry:
 	popfq
 fast_exit:
 	ret
+
+	/*
+	 * A pointer of the program's was bad, and its call not made yet: the kernel shall say so. The frame lies where it
+	 * always does.
+	 */
+fault:
+	mov	$(AGENT_STACK_TOP - 136), %esp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
 1:
 	pop	%rax
 	pop	%rdi

@@ -139,6 +139,7 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 		add(o, f->rdi, 112);
 		break;
 	case __NR_poll:
+	case __NR_ppoll:
 		add(o, f->rdi, f->rsi * 8);
 		break;
 	}

@@ -35,8 +35,8 @@ static const struct cli_opt opts[] = {
 				     "where the processor cannot)" },
 	{ OPT_LEARN, "learn", "CALLS", "find the outputs of these system calls (names with commas, or all) by watching the memory,\n"
 				       "as if relive did not know them; for tests of relive itself. Slow" },
-	{ OPT_AGENT, "agent", NULL, "patch frequent system calls so that they do not stop the program: faster; experimental" },
-	{ OPT_NO_AGENT, "no-agent", NULL, "stop at every system call instead of patching the program: slower (the default as yet)" },
+	{ OPT_AGENT, "agent", NULL, "patch frequent system calls so that they do not stop the program (the default)" },
+	{ OPT_NO_AGENT, "no-agent", NULL, "stop at every system call instead of patching the program: slower" },
 	{ 0 },
 };
 
@@ -117,7 +117,6 @@ static bool take_option(struct record_opts *o, int opt, const char *value)
 		return true;
 	case OPT_NO_AGENT:
 		o->agent = false;
-		o->no_agent = true;
 		return true;
 	}
 	return false;
@@ -271,7 +270,7 @@ static int record(const struct record_opts *o)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	struct record_opts o = { .page_tier = PAGE_TIER_AUTO };
+	struct record_opts o = { .page_tier = PAGE_TIER_AUTO, .agent = true };
 	char name[256];
 	struct args a;
 	int opt, err;

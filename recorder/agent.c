@@ -29,6 +29,12 @@ _Static_assert(sizeof(struct agent_ctl) < AGENT_STACK_TOP - AGENT_DATA - 8192, "
 
 #define CTL(member) (AGENT_DATA + offsetof(struct agent_ctl, member))
 
+void agent_set_clock(struct mm *mm, uint64_t addr)
+{
+	if (mm->agent)
+		(void)mem_write(mm->mem_fd, CTL(clock), &addr, sizeof(addr));
+}
+
 static int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
 {
 	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
@@ -440,7 +446,22 @@ void agent_fix_rip(struct task *t, struct user_regs_struct *regs)
 
 static bool in_agent(uint64_t rip)
 {
-	return rip >= AGENT_CODE && rip < AGENT_TRAMPS;
+	return (rip >= AGENT_CODE && rip < AGENT_TRAMPS) || (rip >= RL_VDSO && rip < RL_VDSO + RL_VDSO_BYTES);
+}
+
+bool agent_faulted(struct task *t, int sig)
+{
+	struct user_regs_struct regs;
+	uint64_t way_out;
+
+	if ((sig != SIGSEGV && sig != SIGBUS) || !t->mm || !t->mm->agent || remote_getregs(t->tid, &regs) || !in_agent(regs.rip) ||
+	    mem_read(t->mm->mem_fd, AGENT_HDR_FAULT, &way_out, sizeof(way_out)))
+		return false;
+	regs.rip = way_out;
+	if (remote_setregs(t->tid, &regs))
+		return false;
+	signal_undo_forced(t);
+	return true;
 }
 
 bool agent_inside(struct task *t)
@@ -488,6 +509,8 @@ static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stoppe
 			*ret_stopped = true;
 			continue;
 		}
+		if (s.kind == TS_SIGNAL && agent_faulted(t, s.sig))
+			continue;
 		t->stop = s;
 		t->have_stop = true;
 		return 1;

@@ -22,6 +22,19 @@ void agent_flush(struct recording *r, struct task *t);
 /** A traced call of t has ended, t->call holds its result: learn from it, perhaps patch its site. */
 void agent_called(struct recording *r, struct task *t);
 
+/** Where the kernel's clock_gettime(2) for user mode is now; 0: the agent must not call it. */
+void agent_set_clock(struct mm *mm, uint64_t addr);
+#define VDSO_PARTS 8
+/**
+ * At an exec: the program must not see the vDSO. The agent may, if its clock is such that it can be called. The number
+ * of calls that must be made for it, or a negative error; and what is to be done after they were.
+ */
+int vdso_hide(struct recording *r, struct task *t, struct remote_op ops[VDSO_PARTS]);
+int vdso_hidden(struct task *t);
+
+/** If t has faulted in the agent, over a bad pointer of the program's: let it make its own call instead. */
+bool agent_faulted(struct task *t, int sig);
+
 /** A file is mapped: from now on, writes to it must be seen. */
 void agent_watch_file(struct recording *r, uint64_t ino);
 

@@ -55,6 +55,7 @@ void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t le
 			if (err && !r->err)
 				r->err = err;
 		}
+		tsc_mapped(r, t, &part, op.obj);
 		ev_asop(r, &op);
 	}
 	maps_free(&maps);
@@ -123,6 +124,8 @@ static void after_mmap(struct recording *r, struct task *t, const struct sys_cal
 		if (flags & MAP_GROWSDOWN)
 			op.flags |= AS_GROWSDOWN;
 		ev_asop(r, &op);
+		if (op.prot & PROT_EXEC)
+			tsc_trap(r, t);
 	} else {
 		map_objects(r, t, addr, len, 0);
 	}
@@ -296,8 +299,10 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 			whole_stack(t, &op);
 		if (op.len)
 			ev_asop(r, &op);
-		if (op.prot & PROT_EXEC)
+		if (op.prot & PROT_EXEC) {
 			trap_sites_protected(r, t, op.addr, op.len);
+			tsc_trap(r, t);   /* it may have been written to before */
+		}
 		break;
 	case SYS_remap_file_pages:
 		map_objects(r, t, op.addr, op.len, 0);

@@ -146,24 +146,19 @@ static void add_call(struct call_list *l, long nr, const uint64_t arg[6])
 	memcpy(l->v[l->n++].arg, arg, sizeof(l->v[0].arg));
 }
 
-static int drop_vdso(struct task *t, struct call_list *l)
+static int hide_vdso(struct recording *r, struct task *t, struct call_list *l)
 {
-	struct maps maps = { 0 };
-	int err = maps_read(t->tid, &maps);
+	struct remote_op ops[VDSO_PARTS];
+	int n = vdso_hide(r, t, ops);
 
-	for (size_t i = 0; !err && i < maps.n; i++) {
-		const struct mapping *m = &maps.v[i];
-
-		if (strncmp(m->name, "[vdso", 5) == 0 || strncmp(m->name, "[vvar", 5) == 0)
-			add_call(l, SYS_munmap, REMOTE_ARGS(m->start, m->end - m->start));
-	}
-	maps_free(&maps);
-	return err;
+	for (int i = 0; i < n; i++)
+		add_call(l, (long)ops[i].nr, ops[i].arg);
+	return n < 0 ? n : 0;
 }
 
-static void trap_instructions(struct recording *r, struct call_list *l)
+static void trap_instructions(struct recording *r, struct task *t, struct call_list *l)
 {
-	add_call(l, SYS_prctl, REMOTE_ARGS(PR_SET_TSC, PR_TSC_SIGSEGV));
+	add_call(l, SYS_prctl, REMOTE_ARGS(PR_SET_TSC, tsc_start(r, t)));
 	if (r->cpuid_faults)
 		add_call(l, SYS_arch_prctl, REMOTE_ARGS(ARCH_SET_CPUID, 0));
 }
@@ -174,10 +169,10 @@ static int prepare(struct recording *r, struct task *t)
 	int err = map_stub(t);
 
 	if (!err)
-		err = drop_vdso(t, &l);
+		err = hide_vdso(r, t, &l);
 	if (err)
 		return err;
-	trap_instructions(r, &l);
+	trap_instructions(r, t, &l);
 	if (r->opts->agent)
 		add_call(&l, SYS_mmap, REMOTE_ARGS(RL_AGENT, RL_AGENT_CODE_BYTES, PROT_READ | PROT_EXEC,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1ull, 0));
@@ -284,6 +279,7 @@ static int put_mapping(struct recording *r, struct task *t, struct ckpt_build *b
 		if (err)
 			return err;
 	}
+	tsc_mapped(r, t, m, c->obj);
 	b->n_maps++;
 	return 0;
 }
@@ -430,6 +426,8 @@ int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id)
 
 	if (!err)
 		err = agent_map(r, t);
+	if (!err)
+		err = vdso_hidden(t);
 	if (!err)
 		err = remote_getregs(t->tid, &regs);
 	if (!err)

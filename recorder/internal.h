@@ -38,6 +38,7 @@ struct mm {
 	struct agent_mm *agent;         /* NULL: it has no agent */
 	bool undumpable;                /* as the program has asked by prctl(2); the kernel does not know */
 	bool has_shared;                /* it has, or had, memory in common with others */
+	bool tsc_traps;                 /* all its tasks' rdtsc, or those with tsc_due will soon */
 	uint64_t stack_low, stack_top;  /* the main stack as replay has it: at its full limit */
 	uint8_t slot_used[RL_SCRATCH_SLOTS];
 	struct stack_range *mmap_stacks;   /* mappings made with MAP_STACK */
@@ -98,6 +99,7 @@ struct task {
 	bool at_restart;                /* stopped between an ERESTART result and the restart */
 	bool segv_blocked;              /* by the program */
 	bool segv_forced;               /* a signal's frame could not be built: a SIGSEGV comes that no instruction raised */
+	bool tsc_due;                   /* its rdtsc must trap before it runs again */
 	bool doomed;                    /* a fatal signal of its is recorded */
 	int restart_nr;                 /* the call that restart_syscall continues; -1 */
 	struct sys_call restart_call;
@@ -134,6 +136,7 @@ struct object_entry {
 	uint32_t id;
 	bool shared;
 	bool whole;                     /* stored whole: an ELF file */
+	bool searched;                  /* its code was, for `sites` */
 	bool stale;                     /* private, and its file was written to since */
 	bool live;                      /* private: may still be mapped */
 	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
@@ -284,6 +287,13 @@ void quirk_exit(struct recording *r, struct task *t);
 /* Do what the trapping instruction at rip would do, and record it. False: there is none. */
 bool trap_emulate(struct recording *r, struct task *t);
 /* Make those in a new mapping of an object trap; emit: as writes of the event under construction. */
+/* The time stamp counter: at an exec, PR_SET_TSC's value; when memory gets mapped; make it trap; before t runs again. */
+uint64_t tsc_start(struct recording *r, struct task *t);
+void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj);
+void tsc_trap(struct recording *r, struct task *t);
+void tsc_settle(struct task *t);
+/* After a signal that was forced upon t and is not delivered: put back what that has changed. */
+void signal_undo_forced(struct task *t);
 int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit);
 /* The same where memory became executable. */
 void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len);

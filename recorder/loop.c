@@ -172,6 +172,8 @@ int record_loop(struct recording *r)
 	struct task *t;
 
 	while (!r->err && (t = sched_pick(r))) {
+		if (!t->have_stop && t->where == AT_USER)
+			tsc_settle(t);
 		if (!t->have_stop && run_user(r, t, 0))
 			t->state = TASK_DYING;   /* killed: wait(2) will say so */
 		/* Before anybody else runs, the place where t stands must be known to the trace. */

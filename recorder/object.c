@@ -231,8 +231,12 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 		err = object_new(r, m, &want, st ? want.size : end, memcmp(magic, ELFMAG, SELFMAG) == 0, &o);
 		if (!err && o->whole)
 			err = store_range(r, o, s, 0, want.size);
-		if (!err && o->whole && insn_sites_find(s->fd, &o->sites) == -ENOMEM)
-			err = -ENOMEM;   /* a file that cannot be looked through has none */
+		if (!err && o->whole) {
+			int found = insn_sites_find(s->fd, &o->sites);
+
+			o->searched = !found;   /* a file that cannot be looked through has none */
+			err = found == -ENOMEM ? found : 0;
+		}
 		if (err)
 			return err;
 	}

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -240,6 +241,8 @@ void quirk_exit(struct recording *r, struct task *t)
 		exit_setrlimit(r, t, t->call.arg[0], t->call.arg[1]);
 	if (t->call.nr == SYS_sched_getaffinity)
 		exit_getaffinity(r, t);
+	if (t->call.nr == SYS_personality && t->call.arg[0] != ~0u && t->call.arg[0] & READ_IMPLIES_EXEC)
+		tsc_trap(r, t);   /* all memory will be executable */
 	if (t->call.nr == SYS_sched_yield)
 		r->slice_over = true;
 }

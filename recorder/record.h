@@ -14,7 +14,6 @@ struct record_opts {
 	int page_tier;         /* enum page_tier of tracee/pagetrack.h */
 	bool chaos;            /* random order and short slices, to provoke races */
 	bool agent;            /* record frequent system calls without stopping for them */
-	bool no_agent;
 	bool patch_cpuid;      /* make cpuid trap by changing code even where the processor can */
 	const uint8_t *learn;  /* SYS_NR_END of them, not 0: find that call's outputs by watching memory. NULL: none */
 	bool verify_full;      /* store hashes of all memory at clock points and system calls; slow, for tests */

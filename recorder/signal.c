@@ -213,6 +213,8 @@ void signal_stop(struct recording *r, struct task *t)
 	forced = take_forced(t, &info);
 	if (!forced && sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
 		return;
+	if (is_fault(&info) && agent_faulted(t, sig))
+		return;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);
 	if (disp == DISP_IGNORE || (disp == DISP_DEFAULT && (default_ignores(sig) || default_stops(sig)))) {

@@ -383,5 +383,6 @@ void syscall_exit(struct recording *r, struct task *t)
 	t->entered = false;
 	t->at_restart = is_restart(c.ret);
 	agent_called(r, t);
+	tsc_settle(t);
 	seccomp_exit(t);
 }

@@ -245,6 +245,7 @@ static struct task *child_make(struct recording *r, struct task *parent, pid_t t
 		agent_inherit(mm, parent->mm);
 		mm->has_shared = parent->mm->has_shared;
 		mm->undumpable = parent->mm->undumpable;
+		mm->tsc_traps = parent->mm->tsc_traps;
 		mm->stack_low = parent->mm->stack_low;
 		mm->stack_top = parent->mm->stack_top;
 		for (size_t i = 0; i < parent->mm->n_mmap_stacks; i++) {
@@ -300,6 +301,7 @@ void task_new_child(struct recording *r, struct task *parent)
 	agent_new_child(parent, child, c.flags);
 	child->segv_blocked = parent->segv_blocked;
 	child->cpus = parent->cpus;
+	child->tsc_due = parent->tsc_due;
 	seccomp_inherit(child, parent);
 	if (child->proc != parent->proc && !(c.flags & CLONE_CLEAR_SIGHAND))
 		child->proc->segv = parent->proc->segv;

@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include "common/log.h"
+#include "recorder/agent.h"
 #include "tracee/insn_site.h"
 #include "tracee/layout.h"
 #include "tracee/xstate.h"
@@ -41,7 +44,7 @@ void signal_note_action(struct task *t)
  * To force the trap's SIGSEGV upon a program that blocks or ignores it, the kernel unblocks it and sets its
  * disposition to the default. The program never had that signal: put both back.
  */
-static void undo_forced_signal(struct task *t)
+void signal_undo_forced(struct task *t)
 {
 	const struct sig_action *want = &t->proc->segv;
 	uint64_t mask;
@@ -226,8 +229,62 @@ bool trap_emulate(struct recording *r, struct task *t)
 	ev_end(r);
 	after.orig_rax = -1ull;
 	remote_setregs(t->tid, &after);
-	undo_forced_signal(t);
+	signal_undo_forced(t);
 	return true;
+}
+
+/* ---- the time stamp counter ---- */
+
+/*
+ * That rdtsc traps is a property of a whole thread, and the agent's clock would trap, too. So it does not, as long as
+ * all rdtsc in all executable memory is known and was changed. What is executable otherwise than as a searched file's
+ * code may have others: then, and from then on, all of them trap.
+ */
+static bool tsc_known(struct recording *r, const struct mapping *m, uint32_t obj)
+{
+	const struct object_entry *o = object_by_id(r, obj);
+	uint64_t page = MAPS_PAGE - 1, end = m->off + (m->end - m->start);
+
+	return o && o->searched && !o->sites.tsc_unsure && !m->shared && !(m->prot & PROT_WRITE) &&
+	       m->off >= (o->sites.code_off & ~page) && end <= ((o->sites.code_off + o->sites.code_len + page) & ~page);
+}
+
+void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj)
+{
+	if (m->prot & PROT_EXEC && (m->start < RL_BASE || m->start >= RL_END) && !tsc_known(r, m, obj))
+		tsc_trap(r, t);
+}
+
+static int set_tsc(struct task *t, uint64_t mode)
+{
+	int64_t result;
+
+	return task_call(t, SYS_prctl, REMOTE_ARGS(PR_SET_TSC, mode), &result);
+}
+
+void tsc_trap(struct recording *r, struct task *t)
+{
+	if (t->mm->tsc_traps)
+		return;
+	log_debug("process %u: the time stamp counter traps", t->proc->no);
+	t->mm->tsc_traps = true;
+	agent_set_clock(t->mm, 0);
+	for (struct task *o = r->tasks; o; o = o->next)
+		o->tsc_due |= o->mm == t->mm;
+	tsc_settle(t);
+}
+
+void tsc_settle(struct task *t)
+{
+	if (t->tsc_due && set_tsc(t, PR_TSC_SIGSEGV) == 0)
+		t->tsc_due = false;
+}
+
+uint64_t tsc_start(struct recording *r, struct task *t)
+{
+	t->tsc_due = false;
+	t->mm->tsc_traps = !r->opts->agent;
+	return t->mm->tsc_traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE;
 }
 
 /* ---- places in files' code ---- */
@@ -245,7 +302,7 @@ int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uin
 		uint64_t at = m->start + (s->off - m->off);
 		uint8_t now;
 
-		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults))
+		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults) || (s->is_tsc && !r->opts->agent))
 			continue;
 		if (mem_read(t->mm->mem_fd, at, &now, 1) || now != 0x0f)
 			continue;   /* done already, or the program has put other code there */

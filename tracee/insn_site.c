@@ -14,7 +14,8 @@
 #include "common/scope.h"
 #include "tracee/elfsym.h"
 
-#define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID | INSN_XSAVE)
+#define TSC (INSN_RDTSC | INSN_RDTSCP)
+#define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID | INSN_XSAVE | TSC)
 #define SWEEP_BACK 96        /* bytes before a place from which decoding falls into step with the code */
 #define SWEEPS 16
 #define WALK_MAX (1u << 18)  /* bytes of one function */
@@ -94,15 +95,19 @@ static bool sweeps_agree(const struct code_file *f, uint64_t at)
 	return true;
 }
 
-static bool sure(struct code_file *f, uint64_t at)
+enum certainty { IS_NONE, IS_ONE, UNSURE };
+
+/* In code whose beginning is known, bytes within an instruction are nothing but that. */
+static enum certainty look(struct code_file *f, uint64_t at)
 {
 	uint64_t start;
 	struct insn in;
 
-	if (known_start(f, at, &start))
-		return covering(f, start, at, &in) &&
-		       is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at);
-	return !f->cfi && !f->has_symbols && sweeps_agree(f, at);
+	if (!known_start(f, at, &start))
+		return !f->cfi && !f->has_symbols && sweeps_agree(f, at) ? IS_ONE : UNSURE;
+	if (!covering(f, start, at, &in))
+		return UNSURE;
+	return is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at) ? IS_ONE : IS_NONE;
 }
 
 /* xsave and xsaveopt (0f ae /4 and /6), xsavec (0f c7 /4), to memory. */
@@ -113,10 +118,16 @@ static bool looks_like_xsave(const uint8_t *p, size_t n)
 	return n >= 3 && p[2] < 0xc0 && ((p[1] == 0xae && (reg == 4 || reg == 6)) || (p[1] == 0xc7 && reg == 4));
 }
 
+static bool looks_like_tsc(const uint8_t *p, size_t n)
+{
+	return n >= 2 && (p[1] == 0x31 || (n >= 3 && p[1] == 0x01 && p[2] == 0xf9));
+}
+
 /* Or cpuid; or 0f c7 with a register operand, /6 and /7: rdrand, rdseed, and with f3 rdpid. */
 static bool looks_like_one(const uint8_t *p, size_t n)
 {
-	return looks_like_xsave(p, n) || (n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0)));
+	return looks_like_xsave(p, n) || looks_like_tsc(p, n) ||
+	       (n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0)));
 }
 
 static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap)
@@ -124,18 +135,21 @@ static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap
 	const uint8_t *at = f->bytes + f->seg->p_offset, *end = at + f->seg->p_filesz;
 
 	while (at < end && (at = memchr(at, 0x0f, (size_t)(end - at)))) {
-		struct insn_site *s;
+		bool tsc = looks_like_tsc(at, (size_t)(end - at));
+		enum certainty c = IS_NONE;
 
-		if (looks_like_one(at, (size_t)(end - at))) {
-			if (!sure(f, f->seg->p_vaddr + (uint64_t)(at - f->bytes) - f->seg->p_offset)) {
-				ret->n_unsure++;
-			} else {
-				s = GROW(ret->v, ret->n, *cap);
-				if (!s)
-					return -ENOMEM;
-				*s = (struct insn_site){ .off = (uint64_t)(at - f->bytes), .is_cpuid = at[1] == 0xa2 };
-				ret->n++;
-			}
+		if (looks_like_one(at, (size_t)(end - at)))
+			c = look(f, f->seg->p_vaddr + (uint64_t)(at - f->bytes) - f->seg->p_offset);
+		if (c == UNSURE) {
+			ret->n_unsure++;
+			ret->tsc_unsure |= tsc;
+		} else if (c == IS_ONE) {
+			struct insn_site *s = GROW(ret->v, ret->n, *cap);
+
+			if (!s)
+				return -ENOMEM;
+			*s = (struct insn_site){ .off = (uint64_t)(at - f->bytes), .is_cpuid = at[1] == 0xa2, .is_tsc = tsc };
+			ret->n++;
 		}
 		at++;
 	}
@@ -163,8 +177,13 @@ static int scan(struct code_file *f, struct insn_sites *ret)
 	seg = elfsym_segments(f->syms, &n);
 	for (size_t i = 0; !err && i < n; i++) {
 		f->seg = &seg[i];
-		if (seg[i].p_type == PT_LOAD && seg[i].p_flags & PF_X && seg[i].p_offset <= f->size &&
-		    seg[i].p_filesz <= f->size - seg[i].p_offset)
+		if (seg[i].p_type != PT_LOAD || !(seg[i].p_flags & PF_X))
+			continue;
+		if (ret->code_len || seg[i].p_offset > f->size || seg[i].p_filesz > f->size - seg[i].p_offset)
+			ret->tsc_unsure = true;
+		ret->code_off = seg[i].p_offset;
+		ret->code_len = seg[i].p_filesz;
+		if (seg[i].p_offset <= f->size && seg[i].p_filesz <= f->size - seg[i].p_offset)
 			err = scan_segment(f, ret, &cap);
 	}
 	if (f->cfi)

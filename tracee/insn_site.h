@@ -1,8 +1,9 @@
 /*
- * Instructions whose results are not determined by the program's state, and which the processor cannot always be told
- * to trap: cpuid, rdrand, rdseed, rdpid; and xsave, xsavec and xsaveopt, which tell what is "in use": on some processors a
- * component whose values are the initial ones stays that until the next context switch, so an interrupt shows in what they
- * write. Where a file's code has them, and how a place of theirs is made to trap.
+ * Instructions whose results are not determined by the program's state: cpuid, rdrand, rdseed and rdpid, which the
+ * processor cannot always be told to trap; rdtsc and rdtscp, which it need not be told where all their places are known;
+ * and xsave, xsavec and xsaveopt, which tell what is "in use": on some processors a component whose values are the initial
+ * ones stays that until the next context switch, so an interrupt shows in what they write. Where a file's code has them,
+ * and how a place of theirs is made to trap.
  *
  * The first byte of the opcode, 0x0f, becomes hlt: in user mode that is a general protection fault, with rip still on
  * the instruction, just as a cpuid that was made to fault. All other bytes stay, so the site tells what it was.
@@ -21,12 +22,15 @@
 struct insn_site {
 	uint64_t off;     /* of the opcode's first byte, in the file */
 	bool is_cpuid;    /* which may trap by itself */
+	bool is_tsc;      /* rdtsc or rdtscp: so may they */
 };
 
 struct insn_sites {
 	struct insn_site *v;
 	size_t n;
 	size_t n_unsure;  /* such bytes that may as well be data or part of another instruction: left alone */
+	bool tsc_unsure;  /* rdtsc's bytes are among them, or not all code was looked through */
+	uint64_t code_off, code_len;   /* the executable segment's place in the file; tsc_unsure if there are more */
 };
 
 /**

@@ -14,8 +14,10 @@
 #define RL_CALLS_MAX   256
 #define RL_SCRATCH     (RL_BASE + 0x10000)     /* RL_SCRATCH_BYTES a slot: outputs of calls that block */
 #define RL_SCRATCH_BYTES 0x10000ull
-#define RL_SCRATCH_SLOTS 512ull
-#define RL_AGENT       (RL_SCRATCH + RL_SCRATCH_BYTES * RL_SCRATCH_SLOTS)
+#define RL_SCRATCH_SLOTS 511ull
+#define RL_VDSO        (RL_SCRATCH + RL_SCRATCH_BYTES * RL_SCRATCH_SLOTS)   /* while recording: the kernel's, hidden here */
+#define RL_VDSO_BYTES  0x10000ull
+#define RL_AGENT       (RL_VDSO + RL_VDSO_BYTES)
 #define RL_AGENT_CODE_BYTES 0x10000ull         /* r-x: the agent's code, then trampolines of low sites: part of checkpoints */
 #define RL_AGENT_DATA  (RL_AGENT + RL_AGENT_CODE_BYTES)   /* rw-: see agent/abi.h */
 #define RL_AGENT_DATA_BYTES 0x50000ull

@@ -2,7 +2,7 @@
 
 Environment: RELIVE_BUILD (the build directory; default: build/ of this tree), RELIVE_TEST_TIMES (replays of each
 recording, default 3), RELIVE_TEST_SLOW=0 (the quick run: smaller counts), RELIVE_TEST_PATIENCE (seconds that one replay
-may take, default 120), RELIVE_TEST_KEEP (where traces of failed tests go; default: failed-traces/ in the build directory).
+may take, default 120), RELIVE_TEST_AGENT (0: record with --no-agent, 1: with --agent), RELIVE_TEST_KEEP (where traces of failed tests go; default: failed-traces/ in the build directory).
 """
 import os
 import re
@@ -22,6 +22,7 @@ GUESTS = os.path.join(BUILD, "tests", "guest")
 TIMES = int(os.environ.get("RELIVE_TEST_TIMES", "3"))
 PATIENCE = int(os.environ.get("RELIVE_TEST_PATIENCE", "120"))
 QUICK = os.environ.get("RELIVE_TEST_SLOW", "1") == "0"
+RECORD = [RELIVE, "record"] + {"0": ["--no-agent"], "1": ["--agent"]}.get(os.environ.get("RELIVE_TEST_AGENT"), [])
 SKIPPED = 77            # exit status that ctest reports as "skipped"
 INCOMPLETE = 124        # exit status of a replay of a recording that was cut short
 DIVERGED = 125          # exit status of a replay that did not do what the recording did
@@ -156,7 +157,7 @@ class Case:
     def record(self, cmd, options=(), **kw):
         """Record a command. Checks only that there is a trace: the result is the program's."""
         kw.setdefault("cwd", self.dir)
-        r = run([RELIVE, "record", *options, "-o", self.trace, "--", *cmd], what="the recording", **kw)
+        r = run([*RECORD, *options, "-o", self.trace, "--", *cmd], what="the recording", **kw)
         if not os.path.exists(self.trace):
             raise Failure("no trace was made by recording %s\n%s" % (shell(cmd), tail(r.err)))
         return r

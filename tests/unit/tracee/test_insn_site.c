@@ -19,11 +19,13 @@ __asm__(".pushsection .text\n"
 	".size site_cpuid, . - site_cpuid\n"
 	".type site_rand,@function\nsite_rand:\n.cfi_startproc\nrdrand %rax\nrdseed %r9d\nrdrand %bx\nrdpid %r12\nret\n.cfi_endproc\n"
 	".size site_rand, . - site_rand\n"
-	".type site_none,@function\nsite_none:\n.cfi_startproc\nmovl $0x90a20f, %eax\nret\n.cfi_endproc\n"
+	".type site_none,@function\nsite_none:\n.cfi_startproc\nmovl $0x90a20f, %eax\nmovl $0x90310f, %eax\nret\n.cfi_endproc\n"
 	".size site_none, . - site_none\n"
+	".type site_tsc,@function\nsite_tsc:\n.cfi_startproc\nrdtsc\nrdtscp\nret\n.cfi_endproc\n"
+	".size site_tsc, . - site_tsc\n"
 	"site_data: .byte 0x0f, 0xa2, 0x0f, 0xc7, 0xf0\nsite_data_end:\n"
 	".popsection");
-extern const uint8_t site_cpuid[], site_cpuid_at[], site_rand[], site_none[], site_data[], site_data_end[];
+extern const uint8_t site_cpuid[], site_cpuid_at[], site_rand[], site_none[], site_tsc[], site_data[], site_data_end[];
 
 static struct insn_sites sites;
 
@@ -86,9 +88,45 @@ static void test_finds_each_kind(void **state)
 static void test_leaves_alone_what_only_looks_like_one(void **state)
 {
 	(void)state;
-	assert_int_equal(sites_within(site_none, site_data), 0);
+	assert_int_equal(sites_within(site_none, site_tsc), 0);
 	assert_int_equal(sites_within(site_data, site_data_end), 0);
 	assert_true(sites.n_unsure >= 2);
+}
+
+static void test_knows_all_places_of_rdtsc(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(sites_within(site_tsc, site_data), 2);
+	for (size_t i = 0; i < sites.n; i++)
+		n += sites.v[i].is_tsc;
+	assert_int_equal(n, 2);
+	assert_false(sites.tsc_unsure);
+	assert_true(sites.code_len > 0);
+}
+
+/* This program again, with rdtsc's bytes where nothing tells whether they are code. */
+static void test_says_when_rdtsc_may_be_elsewhere(void **state)
+{
+	static uint8_t bytes[4 << 20];
+	int from = open("/proc/self/exe", O_RDONLY), to = memfd_create("copy", MFD_CLOEXEC);
+	ssize_t n = read(from, bytes, sizeof(bytes));
+	size_t len = (size_t)(site_data_end - site_data);
+	struct insn_sites other;
+	uint8_t *at;
+
+	(void)state;
+	assert_true(n > 0 && n < (ssize_t)sizeof(bytes));
+	at = memmem(bytes, (size_t)n, site_data, len);
+	assert_non_null(at);
+	memcpy(at, "\x90\x0f\x31", 3);
+	assert_int_equal(write(to, bytes, (size_t)n), n);
+	assert_int_equal(insn_sites_find(to, &other), 0);
+	assert_true(other.tsc_unsure);
+	insn_sites_free(&other);
+	close(from);
+	close(to);
 }
 
 static void test_refuses_what_is_no_program(void **state)
@@ -127,6 +165,8 @@ static void test_a_site_tells_what_it_was(void **state)
 	decodes_as("\xf4\xc7\x64\x24\x40", 5, INSN_XSAVE, 5);
 	decodes_as("\x48\xf4\xae\x37", 4, INSN_XSAVE, 4);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4\xae\x07", 3, 0, &in), -RL_EUNSUPPORTED);   /* fxsave */
+	decodes_as("\xf4\x31\x90", 3, INSN_RDTSC, 2);
+	decodes_as("\xf4\x01\xf9", 3, INSN_RDTSCP, 3);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4\xc3", 2, 0, &in), -RL_EUNSUPPORTED);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\x0f\xa2", 2, 0, &in), -RL_EUNSUPPORTED);
 	assert_int_equal(insn_site_decode((const uint8_t *)"\xf4", 1, 0, &in), -RL_EUNSUPPORTED);
@@ -138,6 +178,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finds_each_kind),
 		cmocka_unit_test(test_leaves_alone_what_only_looks_like_one),
+		cmocka_unit_test(test_knows_all_places_of_rdtsc),
+		cmocka_unit_test(test_says_when_rdtsc_may_be_elsewhere),
 		cmocka_unit_test(test_refuses_what_is_no_program),
 		cmocka_unit_test(test_a_site_tells_what_it_was),
 	};
