@@ -91,7 +91,7 @@ struct agent_ctl {
 	uint64_t pos;          /* bytes of the buffer used: written at recording, read at replay */
 	uint64_t end;          /* replay: bytes in the buffer */
 	uint32_t recording;    /* 0: replay */
-	uint32_t yield;        /* somebody else wants to run: stop at the next call */
+	uint32_t yield;        /* somebody else wants to run: stop at the n-th call from now; 0: at none */
 	uint32_t off;          /* stop at every call */
 	uint32_t fds_off;      /* fd_class may not be used: tasks with different descriptors share this memory */
 	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */

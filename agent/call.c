@@ -349,7 +349,7 @@ int agent_call(struct agent_frame *f)
 	ctl->slow_target = f->ret - AGENT_TRAMP_BACK;
 	if (!ctl->recording)
 		return agent_replay(ctl, f);
-	if (ctl->yield || ctl->off)
+	if (ctl->off || (ctl->yield && !--ctl->yield))
 		return AGENT_TRACED;
 	switch (f->rax) {
 	case __NR_getpid:

@@ -637,7 +637,7 @@ bool agent_at_site(struct task *t, uint64_t rip)
 		uint8_t now[AGENT_PATCH_MAX];
 
 		if (p->site == rip && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 && !memcmp(now, p->bytes, p->tail.len)) {
-			agent_want_stop(t->mm->mem_fd);
+			agent_want_stop(t->mm->mem_fd, 1);
 			return true;
 		}
 	}
@@ -669,9 +669,7 @@ void agent_flush(struct recording *r, struct task *t)
 	ev_end(r);
 }
 
-void agent_want_stop(int mem_fd)
+void agent_want_stop(int mem_fd, uint32_t n)
 {
-	const uint32_t yield = 1;
-
-	(void)!pwrite(mem_fd, &yield, sizeof(yield), (off_t)CTL(yield));
+	(void)!pwrite(mem_fd, &n, sizeof(n), (off_t)CTL(yield));
 }

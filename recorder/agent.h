@@ -54,7 +54,7 @@ bool agent_inside(struct task *t);
 /** Whether t stands at a patched site; then its next system call, there, will stop. */
 bool agent_at_site(struct task *t, uint64_t rip);
 
-/** Make the next system call of whoever runs in mm stop, from a signal handler. */
-void agent_want_stop(int mem_fd);
+/** Make the n-th system call from now of whoever runs in mm stop, from a signal handler. n is not 0. */
+void agent_want_stop(int mem_fd, uint32_t n);
 
 #endif

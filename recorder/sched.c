@@ -27,11 +27,13 @@ static struct {
 	volatile sig_atomic_t running;    /* the task that may be interrupted, 0: none */
 	volatile sig_atomic_t preemptible;
 	volatile int agent;               /* memory of the running task, if it has an agent; else -1 */
+	uint32_t calls;                   /* at which call from the slice's end on it stops there */
 	timer_t timer;
 	long grace_us;
 	uint64_t cost_ns;                 /* of ending a slice by a clock point: a running mean */
 } alarm_state;
 
+#define CALLS_MAX 4      /* that a task may still make after its slice: each may be where a race shows */
 #define COST_SHARE 25   /* a slice is on average so many times as long as its end takes: 4 % */
 
 void sched_cost(uint64_t ns)
@@ -58,7 +60,7 @@ static void on_alarm(int sig, siginfo_t *info, void *ctx)
 		alarm_state.stage = 1;
 		arm(alarm_state.grace_us);
 		if (alarm_state.running && alarm_state.preemptible && alarm_state.agent >= 0)
-			agent_want_stop(alarm_state.agent);
+			agent_want_stop(alarm_state.agent, alarm_state.calls);
 	} else if (alarm_state.stage < 3) {
 		alarm_state.stage = 2;
 		if (alarm_state.running && alarm_state.preemptible)
@@ -93,15 +95,19 @@ void sched_close(struct recording *r)
 	timer_delete(r->flush_timer);
 }
 
-/* Log-uniform between bounds a hundredfold apart: short slices find races, long ones keep the cost down. */
-static long slice_us(struct recording *r)
+/*
+ * Log-uniform between bounds a hundredfold apart: short slices find races, long ones keep the cost down. *ret_longer is
+ * how much later a slice should end if no synchronous point comes, where its end costs a clock point.
+ */
+static long slice_us(struct recording *r, long *ret_longer)
 {
-	double lo = SLICE_MIN_US, hi = SLICE_MAX_US, u;
+	double lo = SLICE_MIN_US, hi = SLICE_MAX_US, longer = 1, u;
 
 	if (r->opts->slice_us) {
 		lo = (double)r->opts->slice_us / 4;
 		hi = (double)r->opts->slice_us * 2;
 	}
+	*ret_longer = 0;
 	u = (double)(rnd(r) >> 11) / (double)(1ull << 53);
 	if (r->opts->chaos && rnd(r) % 4 == 0)
 		return (long)(20 * exp2(log2(10) * u));
@@ -111,21 +117,25 @@ static long slice_us(struct recording *r)
 
 		least = least < SLICE_MEAN_MAX_US ? least : SLICE_MEAN_MAX_US;
 		if (least > mean)
-			lo *= least / mean, hi *= least / mean;
+			longer = least / mean;
 	}
-	return (long)(lo * exp2(log2(hi / lo) * u));
+	lo *= exp2(log2(hi / lo) * u);
+	*ret_longer = (long)(lo * (longer - 1));
+	return (long)lo;
 }
 
 static void new_slice(struct recording *r)
 {
-	long us;
+	long us, longer;
 
 	r->slice_over = false;
 	alarm_state.stage = 0;
 	if (!r->tasks->next)
 		return;
-	us = slice_us(r);
-	alarm_state.grace_us = 1 + (long)(rnd(r) % (uint64_t)(us / 2 + 1));
+	us = slice_us(r, &longer);
+	/* Time passes between groups of calls, not in them: the first call would be the first of its group, always. */
+	alarm_state.calls = 1 + (uint32_t)(rnd(r) % CALLS_MAX);
+	alarm_state.grace_us = longer + 1 + (long)(rnd(r) % (uint64_t)(us / 2 + 1));
 	arm(us < 10 ? 10 : us);
 }
 
@@ -148,6 +158,8 @@ void sched_run_begin(struct recording *r, struct task *t)
 	alarm_state.preemptible = sched_others_ready(r, t);
 	alarm_state.agent = t->mm->agent ? t->mm->mem_fd : -1;
 	alarm_state.running = t->tid;
+	if (alarm_state.stage == 1 && alarm_state.preemptible && alarm_state.agent >= 0)
+		agent_want_stop(alarm_state.agent, alarm_state.calls);
 	if (alarm_state.stage == 2 && alarm_state.preemptible)
 		ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
 }
@@ -167,6 +179,8 @@ void sched_recheck(struct recording *r, struct task *t)
 	if (alarm_state.preemptible || !sched_others_ready(r, t))
 		return;
 	alarm_state.preemptible = 1;
+	if (alarm_state.stage == 1 && alarm_state.agent >= 0)
+		agent_want_stop(alarm_state.agent, alarm_state.calls);
 	if (alarm_state.stage == 2)
 		ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
 }
