@@ -215,7 +215,7 @@ int agent_map(struct recording *r, struct task *t)
 	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev };
 	int err;
 
-	if (!r->opts->agent || r->outer_filter)
+	if (!agent_used(r))
 		return 0;
 	err = mem_write(t->mm->mem_fd, AGENT_CODE, agent_image, n);
 	if (!err)

@@ -7,7 +7,13 @@
 
 #include "recorder/internal.h"
 
-/** At an exec: map the agent into t's new memory. 0, -RL_EGONE or -errno. Does nothing without opts->agent, and under an outer filter. */
+/** Whether there are agents. Not under a seccomp filter of others: their calls would stop, too (see run_user). */
+static inline bool agent_used(const struct recording *r)
+{
+	return r->opts->agent && !r->outer_filter;
+}
+
+/** At an exec: map the agent into t's new memory. 0, -RL_EGONE or -errno. Does nothing if they are not used. */
 int agent_map(struct recording *r, struct task *t);
 /** What is known of a forked child's memory is what was known of its parent's. */
 void agent_inherit(struct mm *child, const struct mm *parent);

@@ -283,7 +283,7 @@ void tsc_settle(struct task *t)
 uint64_t tsc_start(struct recording *r, struct task *t)
 {
 	t->tsc_due = false;
-	t->mm->tsc_traps = !r->opts->agent;
+	t->mm->tsc_traps = !agent_used(r);
 	return t->mm->tsc_traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE;
 }
 
@@ -302,7 +302,7 @@ int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uin
 		uint64_t at = m->start + (s->off - m->off);
 		uint8_t now;
 
-		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults) || (s->is_tsc && !r->opts->agent))
+		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults) || (s->is_tsc && !agent_used(r)))
 			continue;
 		if (mem_read(t->mm->mem_fd, at, &now, 1) || now != 0x0f)
 			continue;   /* done already, or the program has put other code there */

@@ -166,7 +166,7 @@ int vdso_hide(struct recording *r, struct task *t, struct remote_op ops[VDSO_PAR
 	if (got)
 		return got;
 	memset(v, 0, sizeof(*v));
-	if (r->opts->agent && locate(&maps, v) && mem_read(t->mm->mem_fd, v->code, v->bytes, v->n) == 0)
+	if (agent_used(r) && locate(&maps, v) && mem_read(t->mm->mem_fd, v->code, v->bytes, v->n) == 0)
 		v->clock = find_clock(v);
 	if (v->clock && !callable(v, v->clock))
 		v->clock = 0;
