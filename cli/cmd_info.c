@@ -202,9 +202,26 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+static bool put_notes(const struct info *in)
+{
+	size_t n = trace_n_notes(in->t);
+
+	for (size_t i = 0; i < n; i++) {
+		char *text;
+
+		if (trace_note(in->t, i, &text))
+			continue;
+		printf("%s  ", i ? "" : "\nnotes\n");
+		text_put(stdout, text, strlen(text), 0);
+		putchar('\n');
+		free(text);
+	}
+	return n;
+}
+
 static void put_warnings(const struct info *in)
 {
-	bool any = false;
+	bool any = put_notes(in);
 
 	for (int nr = 0; nr < SYS_NR_END; nr++) {
 		const struct sys_desc *d = in->n_refused[nr] || in->n_learned[nr] ? sys_desc(nr) : NULL;
@@ -318,6 +335,20 @@ static void json_calls(struct json *j, const char *key, const uint64_t counts[SY
 	json_object_end(j);
 }
 
+static void json_notes(struct json *j, const struct info *in)
+{
+	json_array(j, "notes");
+	for (size_t i = 0; i < trace_n_notes(in->t); i++) {
+		char *text;
+
+		if (trace_note(in->t, i, &text))
+			continue;
+		json_str(j, NULL, text);
+		free(text);
+	}
+	json_array_end(j);
+}
+
 static void json_chunks(struct json *j, const struct info *in)
 {
 	struct trace_stat stats[STATS_MAX];
@@ -358,6 +389,7 @@ static void put_json(const struct info *in)
 	json_signals(&j, in);
 	json_calls(&j, "refused_calls", in->n_refused);
 	json_calls(&j, "learned_calls", in->n_learned);
+	json_notes(&j, in);
 	json_chunks(&j, in);
 	json_object_end(&j);
 	putchar('\n');

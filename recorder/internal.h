@@ -139,6 +139,10 @@ struct object_entry {
 	bool searched;                  /* its code was, for `sites` */
 	bool stale;                     /* private, and its file was written to since */
 	bool live;                      /* private: may still be mapped */
+	char *path;                     /* of a shared one, as it was mapped first; malloc'ed */
+	bool named;                     /* shared, and others could know it: not new anonymous memory */
+	bool outsider;                  /* somebody who is not recorded can write to it, and that was told */
+	uint64_t outsider_ns;           /* when somebody was looked for last */
 	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
 	uint64_t *have;                 /* bitmap of the pages already stored */
 	size_t have_pages;
@@ -242,6 +246,11 @@ uint64_t file_btime_ns(int fd, const char *path);
 
 /* filewrite.c: what a call did to files that recorded processes have mapped, and to other processes' memory */
 void file_written(struct recording *r, struct task *t, const struct sys_call *c);
+
+/* outsider.c: memory that others write to */
+/* Look for somebody who is not recorded and can write to shared memory. @fd: its file, or -1. */
+void outsider_look(struct recording *r, struct object_entry *o, int fd);
+void outsider_look_again(struct recording *r);   /* at all there is */
 
 /* aspace.c: what a call did to the address space */
 /* Mappings of objects in [addr, addr + len), as the kernel has them now, become AS_MAP operations. */

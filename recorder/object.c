@@ -275,6 +275,10 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 	*ret_id = o->id;
 	if (is_new_anonymous(t, m))
 		return mark_range(o, m->off, end);
+	if (!o->path)
+		o->path = strdup(m->name);
+	o->named = true;
+	outsider_look(r, o, s->fd);
 	if (end > o->size)
 		end = (o->size + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1);
 	return m->off < end ? store_range(r, o, &mapped, m->off, end) : 0;

@@ -162,6 +162,7 @@ static void drop_all(struct recording *r)
 
 		r->objects = o->next;
 		free(o->have);
+		free(o->path);
 		free(o);
 	}
 	while (r->early) {

@@ -438,6 +438,8 @@ void task_exiting(struct recording *r, struct task *t)
 	unsigned long code = 0;
 	int status;
 
+	if (last_of_mm && t->mm->has_shared)
+		outsider_look_again(r);
 	ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &code);
 	status = (int)code;
 	syscall_enter(r, t);

@@ -321,6 +321,29 @@ int trace_ckpt(struct trace *t, uint32_t id, const struct trace_ckpt **ret_c)
 	return 0;
 }
 
+/* ---- notes ---- */
+
+size_t trace_n_notes(const struct trace *t)
+{
+	return t->notes.n;
+}
+
+int trace_note(struct trace *t, size_t i, char **ret_text)
+{
+	char *text;
+	int err;
+
+	if (i >= t->notes.n)
+		return -ENOENT;
+	text = calloc(1, t->notes.v[i].h.raw + 1u);
+	err = text ? chunk_unpack(t, &t->notes.v[i], (uint8_t *)text) : -ENOMEM;
+	if (err)
+		free(text);
+	else
+		*ret_text = text;
+	return err;
+}
+
 void content_free(struct trace *t)
 {
 	for (uint32_t i = 0; t->ckpt_slots && i < t->known.ckpts; i++) {

@@ -19,6 +19,7 @@
 #define PAGE_ID_MAX (UINT64_C(1) << 48)
 #define PAGE_INDEX_END (UINT64_C(1) << 51)   /* of an object's pages: sizes are below 2^63 */
 #define END_RAW_BYTES 40u
+#define NOTE_MAX 4096u
 
 enum chunk_type {
 	CH_HEADER = 1,
@@ -32,6 +33,7 @@ enum chunk_type {
 	CH_END,
 	CH_TYPE_MAX = CH_END,
 	CH_ANCILLARY = 0x80,             /* types from here on may be skipped by a reader that does not know them */
+	CH_NOTE,
 };
 
 enum chunk_packing { PACK_NONE = 0, PACK_ZSTD = 1 };

@@ -288,6 +288,7 @@ static int scan_accept(struct trace *t, struct scan *s, const struct chunk_ref *
 	case CH_EVENTS: return scan_numbered(&t->events, ref, &t->n_events);
 	case CH_INDEX: s->index_seen = true; return 0;
 	case CH_END: return scan_end(t);
+	case CH_NOTE: return h->raw <= NOTE_MAX && t->notes.n < NOTES_MAX ? list_add(&t->notes, ref) : 0;
 	}
 	return 0;   /* ancillary: chunk_hdr_decode() lets no other type through */
 }
@@ -423,6 +424,7 @@ void trace_close(struct trace *t)
 	free(t->ckpts.v);
 	free(t->data.v);
 	free(t->events.v);
+	free(t->notes.v);
 	free(t);
 }
 

@@ -42,6 +42,8 @@ struct page_slot {
 	uint8_t *raw;
 };
 
+#define NOTES_MAX 256u                /* further ones are not shown */
+
 struct trace {
 	int fd;
 	uint64_t bytes;
@@ -58,7 +60,7 @@ struct trace {
 	int exit_status;
 	struct trace_stat stats[CH_TYPE_MAX + 1];
 
-	struct chunk_list pages, object_pages, ckpts, data, events;
+	struct chunk_list pages, object_pages, ckpts, data, events, notes;
 
 	struct object *objects;       /* known.objects of them */
 	size_t objects_cap;

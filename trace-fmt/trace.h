@@ -108,6 +108,9 @@ int trace_put_object_pages(struct trace_writer *w, uint32_t obj, size_t n, const
  */
 int trace_put_ckpt(struct trace_writer *w, const struct trace_ckpt *c, uint32_t *ret_id);
 
+/** Add a sentence for whoever asks what is in the trace; at most 4096 bytes of it. 0, -EINVAL (it is empty) or as above. */
+int trace_put_note(struct trace_writer *w, const char *text);
+
 /**
  * Append an event, setting @ev->no. The event is copied. Everything it refers to (tasks excepted) must have been put.
  * Chunks go to the file when they are full or 50 ms old (by @ev->time_ns), in an order that leaves the file valid.
@@ -157,6 +160,11 @@ const struct trace_object *trace_object(const struct trace *t, uint32_t id);    
 int trace_object_pages(struct trace *t, uint32_t id, const struct object_page **ret_pages, size_t *ret_n);
 /** Copy bytes of an object; short only at its end. Number of bytes, or negative. */
 int64_t trace_object_read(struct trace *t, uint32_t id, uint64_t off, void *out, size_t n);
+
+/* What trace_put_note() left, as many bytes as it holds and a NUL: any bytes. */
+size_t trace_n_notes(const struct trace *t);
+/** *ret_text is the caller's to free. 0, -ENOENT, -RL_ECORRUPT, -ENOMEM or another -errno. */
+int trace_note(struct trace *t, size_t i, char **ret_text);
 
 uint32_t trace_n_ckpts(const struct trace *t);
 int trace_ckpt(struct trace *t, uint32_t id, const struct trace_ckpt **ret_c);   /* 0, -ENOENT, -RL_ECORRUPT */

@@ -383,6 +383,13 @@ int trace_put_ckpt(struct trace_writer *w, const struct trace_ckpt *c, uint32_t 
 	return err;
 }
 
+int trace_put_note(struct trace_writer *w, const char *text)
+{
+	size_t n = strnlen(text, NOTE_MAX);
+
+	return n ? chunk_write(w, CH_NOTE, 0, 1, text, n) : -EINVAL;
+}
+
 /* ---- events ---- */
 
 /* Long writes go ahead of their event, each as a data chunk. */

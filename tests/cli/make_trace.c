@@ -50,6 +50,11 @@ static void append(struct trace_writer *w, struct event ev)
 	check(trace_append(w, &ev), "trace_append");
 }
 
+static void note(struct trace_writer *w, bool hostile)
+{
+	check(trace_put_note(w, hostile ? NASTY : "somebody else writes here"), "trace_put_note");
+}
+
 static void exec(struct trace_writer *w, bool hostile)
 {
 	const struct ckpt_task task = { .task = 1, .tid = 1000, .regs = { .rip = 0x401000, .rsp = 0x7ffff000 } };
@@ -130,6 +135,7 @@ static void tree(struct trace_writer *w, bool hostile)
 	exec(w, hostile);
 	tasks(w);
 	calls(w, hostile);
+	note(w, hostile);
 	others(w);
 }
 

@@ -78,6 +78,30 @@ static void a_trace_without_events_opens(void **state)
 	close_sample(t);
 }
 
+static void notes_are_read_back_in_their_order(void **state)
+{
+	struct trace_writer *w = create_scratch();
+	char longer[5000], *text;
+	struct trace *t;
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(trace_put_note(w, ""), -EINVAL);
+	assert_int_equal(trace_put_note(w, "the first\n"), 0);
+	assert_int_equal(trace_put_note(w, longer), 0);
+	t = finish_and_open(w);
+	assert_int_equal(trace_n_notes(t), 2);
+	assert_int_equal(trace_note(t, 0, &text), 0);
+	assert_string_equal(text, "the first\n");
+	free(text);
+	assert_int_equal(trace_note(t, 1, &text), 0);
+	assert_int_equal(strlen(text), 4096);
+	free(text);
+	assert_int_equal(trace_note(t, 2, &text), -ENOENT);
+	close_sample(t);
+}
+
 static void seeking_reaches_every_event_from_every_other(void **state)
 {
 	struct trace *t = open_sample();
@@ -449,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_written_is_read_back),
 		cmocka_unit_test(a_trace_without_events_opens),
+		cmocka_unit_test(notes_are_read_back_in_their_order),
 		cmocka_unit_test(seeking_reaches_every_event_from_every_other),
 		cmocka_unit_test(seeking_outside_the_trace_finds_nothing),
 		cmocka_unit_test(two_positions_do_not_disturb_each_other),
