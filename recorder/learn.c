@@ -102,7 +102,7 @@ static void note_unknown(struct recording *r, const struct task *t)
 }
 
 /* Let t, whose call was about to be made, come to the same place again, after calls of ours in its stead. */
-static int enter_again(struct task *t)
+static int enter_again(const struct recording *r, struct task *t)
 {
 	struct user_regs_struct regs;
 	struct stop s;
@@ -119,11 +119,11 @@ static int enter_again(struct task *t)
 		err = task_mask_signals(t, &mask);
 	do {
 		if (!err)
-			err = remote_resume(t->tid, PTRACE_CONT, 0);
+			err = remote_resume(t->tid, r->outer_filter ? PTRACE_SYSCALL : PTRACE_CONT, 0);
 		if (!err)
 			err = remote_wait(t->tid, &s);
 	} while (!err && s.kind == TS_INTERRUPT);
-	if (!err && s.kind != TS_SECCOMP)
+	if (!err && s.kind != (r->outer_filter ? TS_SYSCALL : TS_SECCOMP))
 		err = -RL_EGONE;
 	return err ? err : task_unmask_signals(t, mask);
 }
@@ -136,7 +136,7 @@ static bool watch(struct recording *r, struct task *t)
 
 	if (!t->mm->pages) {
 		err = written_track(r, t);
-		if (err != -RL_EGONE && enter_again(t))
+		if (err != -RL_EGONE && enter_again(r, t))
 			err = -RL_EGONE;
 	}
 	if (!err)
