@@ -10,11 +10,26 @@
 #include "tracee/cputime.h"
 #include "tracee/remote.h"
 
-#define WORTH_NS 3000000ull      /* a copy of the session costs a millisecond or so */
-#define SLOW 2                   /* a way is slow if it takes more than so many times as long as recorded */
-#define TRIES 3                  /* leaps that may go too far, each shorter than the one before */
+#define COPY_NS 1500000ull       /* what a copy of the session costs, until one was made, */
+#define COPIED_PAGE_NS 1000ull   /* and each page that is then written to */
+#define LEAST_NS 500000ull       /* a shorter way teaches nothing: too much of its time went elsewhere */
+#define REST_OF 64               /* unit of site_note.rest, */
+#define REST_FIRST 16
+#define REST_LEAST 2
+#define REST_LEAST_NS 150000ull  /* a sleep can take so much longer than it should */
+#define SLOWNESS_OF 16           /* unit of site_note.slowness, */
+#define SLOWNESS_FIRST 40        /* and what is supposed of an address that is new */
 #define EVENT_NS 150000ull       /* what recording a clock point cost, at least */
 #define PAGE_NS 1500ull          /* and for each page */
+
+uint64_t leap_spent_ns(struct session *s)
+{
+	const struct rtask *t = s->ev ? session_task(s, s->ev->task) : NULL;
+	struct timespec own;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
+	return (uint64_t)own.tv_sec * 1000000000u + (uint64_t)own.tv_nsec + (t && t->host ? cputime_of(t->host_tid) : 0);
+}
 
 uint64_t leap_recorded_ns(const struct session *s, const struct event *ev)
 {
@@ -29,7 +44,31 @@ uint64_t leap_recorded_ns(const struct session *s, const struct event *ev)
 
 static struct site_note *note_of(struct session *s, uint64_t addr)
 {
+	if (!s->book)
+		s->book = site_book_new();
 	return s->book ? site_book_at(s->book, addr) : NULL;
+}
+
+/* The part of the way that is not leapt over. */
+static uint64_t rest_ns(const struct site_note *note, uint64_t recorded)
+{
+	uint64_t ns = recorded / REST_OF * (note->rest ? note->rest : REST_FIRST);
+
+	return ns > REST_LEAST_NS ? ns : REST_LEAST_NS;
+}
+
+static unsigned slowness_of(const struct site_note *note)
+{
+	return note->slowness ? note->slowness : SLOWNESS_FIRST;
+}
+
+static bool is_worth(struct session *s, const struct site_note *note, uint64_t recorded)
+{
+	uint64_t rest = rest_ns(note, recorded), copy = *site_book_copy_ns(s->book);
+	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS;
+
+	return slowness_of(note) > SLOWNESS_OF && rest < recorded &&
+	       (recorded - rest) / SLOWNESS_OF * (slowness_of(note) - SLOWNESS_OF) > cost;
 }
 
 bool leap_wanted(struct session *s, const struct run_ctl *ctl)
@@ -42,7 +81,7 @@ bool leap_wanted(struct session *s, const struct run_ctl *ctl)
 	if (ctl && (ctl->n_breaks || ctl->n_watches || ctl->step_task || ctl->until || ctl->pass || ctl->interrupted))
 		return false;
 	note = note_of(s, ev->before.rip);
-	if (!note || !note->slow || note->too_far >= TRIES || leap_recorded_ns(s, ev) < WORTH_NS)
+	if (!note || !is_worth(s, note, leap_recorded_ns(s, ev)))
 		return false;
 	/* Shared memory would have to be copied. */
 	for (const struct host *h = s->hosts; h; h = h->next) {
@@ -52,20 +91,51 @@ bool leap_wanted(struct session *s, const struct run_ctl *ctl)
 	return true;
 }
 
+static void note_slowness(struct site_note *note, uint64_t ns, uint64_t recorded)
+{
+	uint64_t slowness = ns / (recorded / SLOWNESS_OF);
+
+	note->slowness = slowness == 0 ? 1 : slowness < UINT16_MAX ? (uint16_t)slowness : UINT16_MAX;
+}
+
 void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t recorded_ns)
 {
 	struct site_note *note = note_of(s, ev->before.rip);
 
-	if (note && recorded_ns > WORTH_NS && ns > SLOW * recorded_ns)
-		note->slow = true;
+	log_debug("event %llu: %llu us to %llx, recorded %llu us", (unsigned long long)ev->no, (unsigned long long)ns / 1000,
+		  (unsigned long long)ev->before.rip, (unsigned long long)recorded_ns / 1000);
+	if (!note || recorded_ns < LEAST_NS)
+		return;
+	note_slowness(note, ns, recorded_ns);
+	/* Leaps were given up there; but perhaps only because the machine had other things to do. */
+	if (note->rest == REST_OF)
+		note->rest = note->least_rest = REST_OF / 2;
 }
 
-void leap_forget(struct session *s, const struct event *ev)
+void leap_hit(struct session *s, const struct event *ev, uint64_t rest_took_ns)
 {
 	struct site_note *note = note_of(s, ev->before.rip);
+	uint64_t recorded = leap_recorded_ns(s, ev), rest = rest_ns(note, recorded);
 
-	if (note)
-		note->too_far++;
+	log_debug("event %llu: leapt %llu us to %llx, and %llu us for the last %llu us", (unsigned long long)ev->no,
+		  (unsigned long long)(recorded - rest) / 1000, (unsigned long long)ev->before.rip,
+		  (unsigned long long)rest_took_ns / 1000, (unsigned long long)rest / 1000);
+	if (!note->slowness)
+		note_slowness(note, rest_took_ns, rest);
+	if (note->rest == 0)
+		note->rest = REST_FIRST;
+	if (note->rest > REST_LEAST && note->rest > note->least_rest)
+		note->rest = (uint8_t)(note->rest * 3 / 4);
+}
+
+void leap_missed(struct session *s, const struct event *ev)
+{
+	struct site_note *note = note_of(s, ev->before.rip);
+	unsigned rest = note->rest ? note->rest : REST_FIRST;
+
+	note->least_rest = (uint8_t)(rest + 1);
+	note->rest = (uint8_t)(2 * rest < REST_OF ? 2 * rest : REST_OF);
+	log_debug("leapt too far before event %llu", (unsigned long long)ev->no);
 }
 
 /* Until it has had so much processor time, or does not run any more. */
@@ -105,21 +175,25 @@ static int run_for(struct rtask *t, uint64_t ns)
 	return err ? err : st.kind == TS_INTERRUPT;
 }
 
-int leap_take(struct session *s, struct session **ret_back)
+int leap_take(struct session *s, struct session **ret_back, uint64_t *ret_patience_ns)
 {
 	struct rtask *t = session_task(s, s->ev->task);
-	unsigned too_far = note_of(s, s->ev->before.rip)->too_far;
-	uint64_t ns = leap_recorded_ns(s, s->ev) / 8 * (7 - 2 * too_far);   /* perhaps it was a slower machine */
+	const struct site_note *note = note_of(s, s->ev->before.rip);
+	uint64_t recorded = leap_recorded_ns(s, s->ev), rest = rest_ns(note, recorded), start;
+	uint64_t *copy_ns = site_book_copy_ns(s->book);
 	int err;
 
 	*ret_back = NULL;
 	if (!t || t->dead || !t->host || t->at_entry)
 		return 0;
+	start = leap_spent_ns(s);
 	err = session_clone(s, true, ret_back);
 	if (err)
 		return err;
+	*copy_ns = *copy_ns ? (3 * *copy_ns + leap_spent_ns(s) - start) / 4 : leap_spent_ns(s) - start;
 	/* Making the copy has moved the clock, not the task; a page that is copied at its first write costs some time. */
-	return run_for(t, ns);
+	*ret_patience_ns = 1000000 + 2 * recorded + 3 * rest / SLOWNESS_OF * slowness_of(note);
+	return run_for(t, recorded - rest);
 }
 
 int leap_undo(struct session *s, struct session *back)

@@ -10,18 +10,29 @@
 /** Whether the next event's address was found slow to wait at, and nobody wants to stop before it. */
 bool leap_wanted(struct session *s, const struct run_ctl *ctl);
 
-/** Leap. *ret_back is how to undo it. 1: done; 0: it went too far, or there was nothing to gain; negative: an error. */
-int leap_take(struct session *s, struct session **ret_back);
+/**
+ * Leap. *ret_back is how to undo it, *ret_patience_ns how much processor time the rest of the way may take: after that
+ * the leap must have gone too far. 1: done; 0: it went too far, or there was nothing to gain; negative: an error.
+ */
+int leap_take(struct session *s, struct session **ret_back, uint64_t *ret_patience_ns);
+
+/** The leap to @ev led to it, and waiting after it took so long; or too far. The next ones there are longer, or shorter. */
+void leap_hit(struct session *s, const struct event *ev, uint64_t rest_took_ns);
+void leap_missed(struct session *s, const struct event *ev);
 
 /** Back to before the leap; @back is used up. */
 int leap_undo(struct session *s, struct session *back);
 
-/** The way took so long without a leap: remember whether that was too long. @n_ns: nanoseconds. */
+/** The way took so much processor time without a leap: remember whether that was too long. */
 void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t recorded_ns);
-/** The leap to @ev was no use. */
-void leap_forget(struct session *s, const struct event *ev);
 
 /** How long the recorded way from the last event to @ev took, without what recording it cost, as far as is known. */
 uint64_t leap_recorded_ns(const struct session *s, const struct event *ev);
+
+/**
+ * Processor time so far, of ours and of the task of the next event: what waiting for a clock point costs, on a busy
+ * machine too.
+ */
+uint64_t leap_spent_ns(struct session *s);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/grow.h"
 #include "common/log.h"
 #include "replayer/leap.h"
+#include "replayer/self.h"
 #include "replayer/agent.h"
 #include "replayer/site.h"
 #include "replayer/traps.h"
@@ -37,6 +38,7 @@ struct run {
 	struct sites *sites;           /* where states and passes are waited for */
 	bool stepping;                 /* the user wants one instruction */
 	bool interrupt_sent;
+	unsigned ticks;                /* when look_up was last called */
 	uint64_t pass_ns;
 	bool late;                     /* the deadline has passed */
 	uint64_t deadline_ns;          /* the task's processor time when we give up waiting; 0: not known yet */
@@ -55,14 +57,6 @@ static bool needs_run(const struct event *ev)
 		return ev->flags & EVF_SIG_SYNC;
 	}
 	return false;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 #define PATIENCE 100             /* times the recorded time, */
@@ -479,6 +473,11 @@ static int advance(struct run *r, bool first)
 	if (got)
 		return got > 0 ? stop_with(r, RUN_EVENT) : got;
 	got = wanted(r, first);
+	/* Many short waits: few ticks come in the middle of one. */
+	if (r->ticks != self_ticks()) {
+		r->ticks = self_ticks();
+		look_up(r);
+	}
 	/* The stop that was asked for may have been spent on a step through a filter's code. */
 	if (!got && r->late)
 		got = too_late(r);
@@ -571,7 +570,8 @@ static bool changes_mappings(const struct event *ev)
 static int run_once(struct session *s, const struct run_ctl *ctl, struct run_result *ret, uint64_t deadline_ns,
 		    uint64_t pass_ns)
 {
-	struct run r = { .s = s, .ev = s->ev, .ctl = ctl, .ret = ret, .deadline_ns = deadline_ns, .pass_ns = pass_ns };
+	struct run r = { .s = s, .ev = s->ev, .ctl = ctl, .ret = ret, .deadline_ns = deadline_ns, .pass_ns = pass_ns,
+			 .ticks = self_ticks() };
 	int got;
 
 	if (!s->ev) {
@@ -599,7 +599,7 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 		got = plan_sites(&r);
 	for (bool first = true; !got; first = false)
 		got = advance(&r, first);
-	if (sites_misses(r.sites) >= MANY_MISSES)
+	if (r.ev->kind == EV_CLOCK)
 		log_debug("%llu wrong passes at %llx", (unsigned long long)sites_misses(r.sites),
 			  (unsigned long long)r.ev->before.rip);
 	sites_close(r.sites);
@@ -613,40 +613,45 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 /* As run_once, after a leap. 1: the event was reached; 0: it was missed, and all is as before. */
 static int run_leaping(struct session *s, const struct run_ctl *ctl, struct run_result *ret)
 {
-	uint64_t recorded = leap_recorded_ns(s, s->ev);
 	const struct rtask *t = session_task(s, s->ev->task);
 	struct session *back;
-	int got = leap_take(s, &back);
+	uint64_t patience, start;
+	int got = leap_take(s, &back, &patience);
 
 	if (got > 0) {
-		got = run_once(s, ctl, ret, cputime_of(t->host_tid) + 10 * recorded, 0);
+		start = leap_spent_ns(s);
+		self_hurry(true);
+		got = run_once(s, ctl, ret, cputime_of(t->host_tid) + patience, 0);
+		self_hurry(false);
 		if (!got) {
+			leap_hit(s, s->ev, leap_spent_ns(s) - start);
 			session_close(back);
 			return 1;
 		}
 	}
 	if (!back)
 		return got;
-	leap_forget(s, s->ev);
-	log_debug("leapt too far before event %llu", (unsigned long long)s->ev_no);
-	got = leap_undo(s, back);
-	return got;
+	leap_missed(s, s->ev);
+	return leap_undo(s, back);
 }
 
 #define PASS_NS 1000000u         /* looking at a wrong pass takes longer than the pass did */
 
+#define LEAPS 3   /* to one event, each shorter than the one before */
+
 int run_to_event(struct session *s, const struct run_ctl *ctl, struct run_result *ret)
 {
-	uint64_t start = now_ns(), recorded;
+	uint64_t recorded, start;
 	int got = 0;
 
-	if (leap_wanted(s, ctl))
+	for (int tries = 0; !got && tries < LEAPS && leap_wanted(s, ctl); tries++)
 		got = run_leaping(s, ctl, ret);
 	if (got)
 		return got > 0 ? 0 : got;
 	recorded = s->ev && s->ev->kind == EV_CLOCK ? leap_recorded_ns(s, s->ev) : 0;
+	start = recorded ? leap_spent_ns(s) : 0;
 	got = run_once(s, ctl, ret, recorded ? give_up_at(s, recorded) : 0, PASS_NS);
 	if (recorded)
-		leap_learn(s, s->ev, now_ns() - start, recorded);
+		leap_learn(s, s->ev, leap_spent_ns(s) - start, recorded);
 	return got;
 }

@@ -2,12 +2,12 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/time.h>
 #include "tracee/pin.h"
 
 #define TICK_US 50000
+#define HURRIED_TICK_US 2000
 
 static volatile sig_atomic_t ticks;
 
@@ -57,6 +57,11 @@ void self_leave(void)
 	sigaction(SIGALRM, &self.old_alarm, NULL);
 	if (self.pinned)
 		sched_setaffinity(0, sizeof(self.cpus), &self.cpus);
+}
+
+void self_hurry(bool on)
+{
+	tick_every(on ? HURRIED_TICK_US : TICK_US);
 }
 
 unsigned self_ticks(void)

@@ -5,6 +5,8 @@
 #ifndef RELIVE_REPLAYER_SELF_H
 #define RELIVE_REPLAYER_SELF_H
 
+#include <stdbool.h>
+
 /**
  * Calls nest. Whatever is refused here is only done without.
  *
@@ -14,6 +16,9 @@
 void self_enter(int cpu);
 /** The last one puts back what the first one found. */
 void self_leave(void);
+
+/** Let ticks come so much faster for a while, or (false) no more. */
+void self_hurry(bool on);
 
 /** Ticks so far: when this has changed it is worth to look again at what others may want. */
 unsigned self_ticks(void);

@@ -67,8 +67,9 @@ struct site_note {
 	uint64_t addr;
 	int8_t patch;              /* 1: takes a jump, -1: does not, 0: not known */
 	uint8_t n_tests;
-	bool slow;                 /* even a filter takes long here (leap.h) */
-	uint8_t too_far;           /* leaps that went too far */
+	uint8_t rest;              /* of a leap (leap.h), in 64ths of the way; 0: none was tried */
+	uint8_t least_rest;        /* one shorter than that went too far */
+	uint16_t slowness;         /* how long the way took without a leap, in 16ths of the recorded time; 0: not known */
 	uint32_t test[NOTE_TESTS]; /* ids */
 };
 
@@ -79,6 +80,8 @@ int site_map_stub(struct sites *ss, struct site *x, const struct insn_code *code
 
 struct site_book *site_book_new(void);
 struct site_note *site_book_at(struct site_book *b, uint64_t addr);
+/* What copying a session took lately (leap.h); 0: not known. */
+uint64_t *site_book_copy_ns(struct site_book *b);
 struct site_note *site_book_note(struct sites *ss, uint64_t addr);
 /* Mappings of the task's process, read again when they may have changed. */
 int site_book_maps(struct sites *ss, const struct maps **ret);

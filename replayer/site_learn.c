@@ -30,6 +30,7 @@ struct site_book {
 	const struct host *maps_of;
 	pid_t maps_pid;
 	uint64_t maps_gen;
+	uint64_t copy_ns;
 };
 
 struct site_book *site_book_new(void)
@@ -69,6 +70,11 @@ struct site_note *site_book_at(struct site_book *b, uint64_t addr)
 struct site_note *site_book_note(struct sites *ss, uint64_t addr)
 {
 	return site_book_at(ss->s->book, addr);
+}
+
+uint64_t *site_book_copy_ns(struct site_book *b)
+{
+	return &b->copy_ns;
 }
 
 int site_book_maps(struct sites *ss, const struct maps **ret)

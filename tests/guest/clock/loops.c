@@ -104,7 +104,7 @@ static uint64_t hash_bytes(const unsigned char *p, size_t n)
 
 static uint64_t loop_copy(int no)
 {
-	size_t size = 16 << 20;
+	size_t size = 4 << 20;
 	unsigned char *a = malloc(size), *b = malloc(size);
 	uint64_t h = (uint64_t)no;
 
@@ -121,7 +121,7 @@ static uint64_t loop_copy(int no)
 
 static uint64_t loop_rep(int no)
 {
-	size_t size = 16 << 20;
+	size_t size = 4 << 20;
 	unsigned char *a = malloc(size), *b = malloc(size);
 	uint64_t h = (uint64_t)no;
 
