@@ -122,12 +122,12 @@ int sites_inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret)
 	return err ? err : *ret < 0 && *ret >= -4095 ? (int)*ret : 0;
 }
 
-/* Whether a jump can be put there; looked at thoroughly once in a session. */
+/* Whether a jump can be put there; looked at thoroughly once in a session, unless the code can change. */
 static bool site_patchable(struct sites *ss, struct site *x)
 {
 	struct site_note *note = site_book_note(ss, x->addr);
 
-	if (!note->patch)
+	if (!note->patch || x->writable)
 		note->patch = filter_site_look(ss->t->host->mem_fd, x->addr) == FILTER_SITE_NONE ? -1 : 1;
 	return note->patch > 0;
 }
@@ -154,8 +154,9 @@ static int build_filter(struct sites *ss, struct site *x)
 		spec.n_tests = site_choose(x, tests);
 	if (x->n_wants && !spec.n_tests)
 		return -EAGAIN;
-	if (x->pass) {
+	if (x->pass || x->writable)
 		spec.counter = STUB_COUNTER(x->stub);
+	if (x->pass) {
 		spec.stop_count = x->n_wants ? x->pass->stop_at : 0;
 		if (!x->n_wants) {
 			tests[0] = (struct filter_test){ .kind = FILTER_PASS, .want = x->pass->stop_at };
@@ -174,7 +175,9 @@ static int build_filter(struct sites *ss, struct site *x)
 
 /* ---- code that the program may change ---- */
 
-#define FAULTS_MAX 300   /* writes to a guarded page, until a stop at every pass is cheaper */
+#define FAULTS_MAX 300       /* writes to a guarded page, until it is asked whether a stop at every pass is cheaper: */
+#define CHANGES_MAX 50       /* of the very code that a filter displaces */
+#define PASSES_PER_FAULT 4   /* if there are fewer passes than that between two of them */
 
 static int protect_page(struct sites *ss, struct site *x, int prot)
 {
@@ -208,20 +211,54 @@ int sites_unguard(struct sites *ss)
 	return err;
 }
 
-/* The code may be another now; and a page that is written to all the time is better left alone. */
+/* A page that is written to all the time is better left alone: a fault takes as long as some stops. */
+static bool faults_too_often(struct sites *ss, const struct site *x)
+{
+	uint64_t passes = 0;
+
+	if (x->n_faults <= FAULTS_MAX)
+		return false;
+	mem_read(ss->t->host->mem_fd, STUB_COUNTER(x->stub), &passes, sizeof(passes));
+	return passes / x->n_faults < PASSES_PER_FAULT;
+}
+
+static int drop_stub(struct sites *ss, struct site *x)
+{
+	int64_t got;
+	int err = sites_inject(ss, SYS_munmap, REMOTE_ARGS(STUB_BASE(x->stub), STUB_BYTES), &got);
+
+	x->stub = 0;
+	ss->t->host->stubs[x - ss->v] = 0;
+	return err;
+}
+
+/*
+ * The code is another now, and this filter is of no use any more; but that code may not be complete yet. It will be when
+ * the site is come to: then another filter is made.
+ */
+static int code_changed(struct sites *ss, struct site *x)
+{
+	x->guarded = false;
+	x->kind = SITE_DEBUG_REG;
+	x->looked_at = false;
+	x->no_filter = ++x->n_changes > CHANGES_MAX;
+	return drop_stub(ss, x);
+}
+
 static int guard_again(struct sites *ss, struct site *x)
 {
 	uint8_t code[sizeof(x->displaced)];
-	bool same = mem_read(ss->t->host->mem_fd, x->addr, code, x->filter.n_displaced) == 0 &&
-		    memcmp(code, x->displaced, x->filter.n_displaced) == 0;
 
-	if (++x->n_faults > FAULTS_MAX || (!same && build_filter(ss, x))) {
-		x->guarded = false;
-		x->no_filter = true;
-		x->kind = SITE_DEBUG_REG;
-		return 0;
-	}
-	return protect_page(ss, x, x->prot & ~PROT_WRITE);
+	x->n_faults++;
+	if (mem_read(ss->t->host->mem_fd, x->addr, code, x->filter.n_displaced) ||
+	    memcmp(code, x->displaced, x->filter.n_displaced) != 0)
+		return code_changed(ss, x);
+	if (!faults_too_often(ss, x))
+		return protect_page(ss, x, x->prot & ~PROT_WRITE);
+	x->guarded = false;
+	x->no_filter = true;
+	x->kind = SITE_DEBUG_REG;
+	return 0;
 }
 
 int sites_guard(struct sites *ss)
@@ -256,8 +293,9 @@ static int site_filter(struct sites *ss, struct site *x)
 	struct site_note *note = site_book_note(ss, x->addr);
 	int err = 0;
 
-	if (!x->stub && (trap_inside(ss, x, x->addr + 1) || !site_patchable(ss, x)))
+	if (!x->looked_at && (trap_inside(ss, x, x->addr + 1) || !site_patchable(ss, x)))
 		err = -RL_EUNSUPPORTED;
+	x->looked_at = !err;
 	if (!err && !x->stub)
 		err = make_room(ss, x);
 	if (!err)

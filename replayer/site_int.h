@@ -46,6 +46,8 @@ struct site {
 	int debug_reg;
 	bool writable;             /* the program may change this code */
 	bool guarded;
+	bool looked_at;            /* found to take a jump */
+	unsigned n_changes;        /* of the code here, since a filter was made */
 	int prot;                  /* of the page(s) the code is in */
 	uint64_t guard, guard_bytes;   /* those pages */
 	unsigned n_faults;         /* writes to a guarded page */

@@ -338,8 +338,8 @@ static uint64_t loop_jit(int no)
 	return v;
 }
 
-/* The same where it stays writable. */
-static uint64_t rewritten(unsigned char *p, int no)
+/* The same where it stays writable, and is written to every so many rounds. */
+static uint64_t rewritten(unsigned char *p, int no, uint64_t rounds)
 {
 	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
 	uint64_t v = (uint64_t)no + 1;
@@ -347,14 +347,19 @@ static uint64_t rewritten(unsigned char *p, int no)
 	memcpy(p, code, sizeof(code) - 1);
 	for (int i = 0; !stop; i++) {
 		p[7] = (unsigned char)(3 + i % 5 * 2);
-		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, 200000);
+		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, rounds);
 	}
 	return v;
 }
 
 static uint64_t loop_jit_rwx(int no)
 {
-	return rewritten(code_page(), no);
+	return rewritten(code_page(), no, 200000);
+}
+
+static uint64_t loop_jit_often(int no)
+{
+	return rewritten(code_page(), no, 10000);
 }
 
 /* And across the border of two pages. */
@@ -363,7 +368,7 @@ static uint64_t loop_jit_edge(int no)
 	unsigned char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(p != MAP_FAILED);
-	return rewritten(p + 4096 - 10, no);
+	return rewritten(p + 4096 - 10, no, 200000);
 }
 
 /*
@@ -464,8 +469,8 @@ static const struct {
 	{ "sse", loop_sse }, { "x87", loop_x87 }, { "copy", loop_copy }, { "rep", loop_rep }, { "qsort", loop_qsort },
 	{ "bytecode", loop_bytecode }, { "matrix", loop_matrix }, { "spin", loop_spin }, { "pause", loop_pause },
 	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },
-	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "jit_edge", loop_jit_edge }, { "entries", loop_entries },
-	{ "longjmp", loop_longjmp }, { "handlers", loop_handlers },
+	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "jit_edge", loop_jit_edge }, { "jit_often", loop_jit_often },
+	{ "entries", loop_entries }, { "longjmp", loop_longjmp }, { "handlers", loop_handlers },
 };
 
 static uint64_t (*chosen)(int no);
