@@ -115,11 +115,16 @@ int clock_matches(struct session *s, struct rtask *t, const struct event *ev, si
 
 	if (ret_pages)
 		*ret_pages = 0;
-	if (!regs_equal(&t->regs, &ev->before) || !window_equal(t, ev))
+	if (!regs_equal(&t->regs, &ev->before))
 		return 0;
+	s->tries.regs++;
+	if (!window_equal(t, ev))
+		return 0;
+	s->tries.window++;
 	same = xstate_matches(t, ev);
 	if (same <= 0)
 		return same;
+	s->tries.xstate++;
 	/* Most candidates differ in the page in which the last one did. */
 	if (!ret_pages && s->clock_page < ev->n_pages && !page_equal(t, &ev->pages[s->clock_page]))
 		return 0;

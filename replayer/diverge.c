@@ -48,33 +48,151 @@ static void say_regs(struct session *s, const struct user_regs_struct *want, con
 	}
 }
 
+/* ---- pages ---- */
+
 #define PAGES_SAID 20
+#define BYTES_SAID 8
+
+static const struct trace_ckpt *ckpt_of(struct session *s, const struct rtask *t)
+{
+	const struct rproc *p = session_proc(s, t->proc);
+	const struct trace_ckpt *c;
+
+	return p && trace_ckpt(s->trace, p->ckpt, &c) == 0 ? c : NULL;
+}
+
+/* A recorded address means most to people by what is there. */
+static void name_place(struct session *s, const struct rtask *t, const struct mapping *m, uint64_t addr, char *out, size_t n)
+{
+	const struct trace_ckpt *c = ckpt_of(s, t);
+	const struct trace_object *o = m->ino ? trace_object(s->trace, objects_find(s->objects, m->ino)) : NULL;
+
+	if (o) {
+		snprintf(out, n, "%.200s%s, 0x%llx", o->path, m->shared ? ", shared" : "",
+			 (unsigned long long)(m->off + (addr - m->start)));
+		return;
+	}
+	for (const struct rtask *u = s->tasks; u; u = u->next) {
+		if (u->host == t->host && u->regs.rsp >= m->start && u->regs.rsp < m->end) {
+			snprintf(out, n, "the stack of thread %d", u->tid);
+			return;
+		}
+	}
+	snprintf(out, n, "%s", c && m->start == c->brk_start ? "the heap" : "anonymous memory");
+}
+
+static bool matches(const uint8_t *bytes, const struct ev_page *p, uint8_t *out)
+{
+	memcpy(out, bytes, TRACE_PAGE);
+	memset(out, 0, p->dead_bytes);
+	return page_hash_of(out) == p->hash;
+}
+
+/* The trace has a page's hash. Its bytes it has only if they are still what the program began with. */
+static bool recorded_bytes(struct session *s, const struct rtask *t, const struct mapping *m, const struct ev_page *p, uint8_t *out)
+{
+	static const uint8_t zeros[TRACE_PAGE];
+	const struct trace_ckpt *c = ckpt_of(s, t);
+	uint32_t obj = m->ino ? objects_find(s->objects, m->ino) : 0;
+	uint8_t bytes[TRACE_PAGE] = { 0 };
+
+	for (uint32_t i = 0; c && i < c->n_pages; i++) {
+		const uint8_t *held = c->pages[i].addr == p->addr ? trace_page(s->trace, c->pages[i].page_id) : NULL;
+
+		if (held && matches(held, p, out))
+			return true;
+	}
+	if (obj && trace_object_read(s->trace, obj, m->off + (p->addr - m->start), bytes, sizeof(bytes)) > 0 && matches(bytes, p, out))
+		return true;
+	return matches(zeros, p, out);
+}
+
+static void say_row(struct session *s, const char *what, const uint8_t *bytes, size_t n)
+{
+	say(s, "%s", what);
+	for (size_t i = 0; i < n; i++)
+		say(s, " %02x", bytes[i]);
+}
+
+static void say_first_byte(struct session *s, uint64_t addr, const uint8_t *want, const uint8_t *have)
+{
+	size_t at = 0, n;
+
+	while (at < TRACE_PAGE && want[at] == have[at])
+		at++;
+	n = TRACE_PAGE - at < BYTES_SAID ? TRACE_PAGE - at : BYTES_SAID;
+	say(s, "    first at 0x%llx:", (unsigned long long)(addr + at));
+	say_row(s, " recorded", want + at, n);
+	say_row(s, ", replayed", have + at, n);
+	say(s, "\n");
+}
+
+static void say_page(struct session *s, struct rtask *t, const struct mapping *m, const struct ev_page *p, const uint8_t *have)
+{
+	uint8_t want[TRACE_PAGE];
+	char name[256] = "not mapped";
+
+	if (m)
+		name_place(s, t, m, p->addr, name, sizeof(name));
+	say(s, "  page 0x%llx (%s) differs\n", (unsigned long long)p->addr, name);
+	if (m && have && recorded_bytes(s, t, m, p, want))
+		say_first_byte(s, p->addr, want, have);
+}
 
 static void say_pages(struct session *s, struct rtask *t, const struct event *ev)
 {
 	struct maps maps = { 0 };
-	size_t said = 0, differ = 0;
+	size_t differ = 0;
 	bool have_maps = maps_read(t->host->pid, &maps) == 0;
 
 	for (uint32_t i = 0; i < ev->n_pages; i++) {
 		const struct ev_page *p = &ev->pages[i];
 		uint8_t bytes[TRACE_PAGE];
 		bool there = mem_read(t->host->mem_fd, p->addr, bytes, sizeof(bytes)) == 0;
-		const struct mapping *m = have_maps ? maps_find(&maps, p->addr) : NULL;
 
 		if (there) {
 			memset(bytes, 0, p->dead_bytes);
 			if (page_hash_of(bytes) == p->hash)
 				continue;
 		}
-		differ++;
-		if (said++ < PAGES_SAID)
-			say(s, "  page 0x%llx (%s) differs\n", (unsigned long long)p->addr,
-			    !there ? "not mapped" : m && m->name[0] ? m->name : "anonymous");
+		if (differ++ < PAGES_SAID)
+			say_page(s, t, have_maps ? maps_find(&maps, p->addr) : NULL, p, there ? bytes : NULL);
 	}
 	if (ev->n_pages)
 		say(s, "  %zu of %u pages differ\n", differ, ev->n_pages);
 	maps_free(&maps);
+}
+
+#define SHARED_SAID 8
+
+/* What processes that were not recorded can have changed without anybody's noticing: the likeliest cause. */
+static void say_shared(struct session *s, const struct rtask *t)
+{
+	size_t said = 0;
+
+	for (size_t i = 0; i < t->host->shared.n && said < SHARED_SAID; i++) {
+		const struct shared_map *m = &t->host->shared.v[i];
+		const struct trace_object *o = trace_object(s->trace, m->obj);
+
+		if (!o || o->path[0] != '/' || strncmp(o->path, "/memfd:", 7) == 0 || strncmp(o->path, "/dev/zero", 9) == 0)
+			continue;
+		if (!said++)
+			say(s, "  mapped shared, so that processes outside of the recording can have written to it:\n");
+		say(s, "    0x%llx-0x%llx %.200s\n", (unsigned long long)m->addr, (unsigned long long)(m->addr + m->len), o->path);
+	}
+}
+
+static void say_tries(struct session *s, const struct event *ev)
+{
+	const struct clock_tries *c = &s->tries;
+
+	if (c->event_no != ev->no || !c->n) {
+		say(s, "  the task never came to 0x%llx\n", (unsigned long long)ev->before.rip);
+		return;
+	}
+	say(s, "  candidates: looked at %llu times at 0x%llx; %llu with equal registers, %llu of them with an equal stack, %llu of "
+	       "them with all equal but pages\n", (unsigned long long)c->n, (unsigned long long)ev->before.rip,
+	    (unsigned long long)c->regs, (unsigned long long)c->window, (unsigned long long)c->xstate);
 }
 
 /* Where recorded bytes first differ from what is there. */
@@ -126,7 +244,8 @@ int diverged(struct session *s, struct rtask *t, const struct event *ev, const c
 		say_bytes(s, t, "the stack", ev->window_addr, ev->window, ev->n_window);
 		for (uint32_t i = 0; i < ev->n_writes; i++)
 			say_bytes(s, t, "memory", ev->writes[i].addr, ev->writes[i].bytes, ev->writes[i].len);
-		say(s, "  %llu candidate instants were looked at\n", (unsigned long long)s->n_clock_tries);
+		say_tries(s, ev);
 	}
+	say_shared(s, t);
 	return -RL_EDIVERGED;
 }

@@ -207,7 +207,7 @@ int leap_undo(struct session *s, struct session *back)
 	fresh->last_time_ns = s->last_time_ns;
 	fresh->as_gen = s->as_gen + 1;
 	fresh->announced = s->announced;
-	fresh->n_clock_tries = s->n_clock_tries;
+	fresh->tries = s->tries;
 	old = *s;
 	*s = *fresh;
 	*fresh = old;

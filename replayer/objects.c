@@ -105,6 +105,17 @@ int objects_fd(struct objects *o, uint32_t id)
 	return fd;
 }
 
+uint32_t objects_find(const struct objects *o, uint64_t ino)
+{
+	struct stat st;
+
+	for (uint32_t i = 0; i < o->n; i++) {
+		if (o->fd[i] >= 0 && fstat(o->fd[i], &st) == 0 && st.st_ino == ino)
+			return i + 1;
+	}
+	return o->base ? objects_find(o->base, ino) : 0;
+}
+
 /* Only shared memory changes: the contents of private mappings are common to all copies of a session. */
 static int shared_fd(struct objects *o, uint32_t id)
 {

@@ -16,6 +16,9 @@ int objects_clone(struct objects *o, struct objects **ret);
 /** The memory file of an object; stays ours. A descriptor, -RL_ECORRUPT (no such object, damaged) or -errno. */
 int objects_fd(struct objects *o, uint32_t id);
 
+/** Which object a memory file is, by its inode number. 0: none. */
+uint32_t objects_find(const struct objects *o, uint64_t ino);
+
 /** A shared object's own bytes change: by write(2), ftruncate(2), or a hole punched into it. 0 or negative. */
 int objects_write(struct objects *o, uint32_t id, uint64_t off, const void *bytes, size_t n);
 int objects_resize(struct objects *o, uint32_t id, uint64_t size);

@@ -338,7 +338,9 @@ static int arrived(struct run *r)
 
 	if (r->ev->kind != EV_CLOCK || r->t->regs.rip != r->ev->before.rip)
 		return 0;
-	r->s->n_clock_tries++;
+	if (r->s->tries.event_no != r->ev->no)
+		r->s->tries = (struct clock_tries){ .event_no = r->ev->no };
+	r->s->tries.n++;
 	yes = clock_matches(r->s, r->t, r->ev, NULL);
 	if (yes)
 		return yes;

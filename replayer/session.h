@@ -121,7 +121,11 @@ struct session {
 	uint64_t announced;            /* the event before which RUN_SIGNAL or RUN_CALL was reported */
 	bool frozen;                   /* a clone that is kept to be cloned again: no threads but one a host */
 	uint32_t clock_page;           /* index of the page in which the last candidate for a clock point differed */
-	uint64_t n_clock_tries;        /* traps taken to reach clock points */
+	struct clock_tries {
+		uint64_t event_no;     /* the clock point that they were for */
+		uint64_t n;            /* looks at the task where that may be */
+		uint64_t regs, window, xstate;   /* of these: with equal registers; the stack, too; all but pages */
+	} tries;
 	struct site_book *book;        /* what was learned at code sites; shared by copies */
 	uint64_t as_gen;               /* counts events that changed mappings */
 	uint64_t last_time_ns;         /* the last event's */
