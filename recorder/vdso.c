@@ -154,6 +154,22 @@ static int move_or_drop(const struct maps *maps, const struct vdso *v, struct re
 	return n;
 }
 
+/* Where its clock is and what that calls. The kernel gives all processes the same one: it is walked once. */
+static void look_through(struct vdso *v)
+{
+	static struct vdso last;
+
+	if (last.n != v->n || memcmp(last.bytes, v->bytes, v->n) != 0) {
+		last = *v;
+		last.clock = find_clock(&last);
+		if (last.clock && !callable(&last, last.clock))
+			last.clock = 0;
+	}
+	v->clock = last.clock;
+	v->n_calls = last.n_calls;
+	memcpy(v->calls, last.calls, sizeof(v->calls));
+}
+
 /* Of the process that is at its exec: one is, at a time. */
 static struct vdso vdso;
 
@@ -167,9 +183,7 @@ int vdso_hide(struct recording *r, struct task *t, struct remote_op ops[VDSO_PAR
 		return got;
 	memset(v, 0, sizeof(*v));
 	if (agent_used(r) && locate(&maps, v) && mem_read(t->mm->mem_fd, v->code, v->bytes, v->n) == 0)
-		v->clock = find_clock(v);
-	if (v->clock && !callable(v, v->clock))
-		v->clock = 0;
+		look_through(v);
 	got = move_or_drop(&maps, v, ops);
 	maps_free(&maps);
 	return got;
