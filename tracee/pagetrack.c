@@ -219,7 +219,7 @@ enum page_tier pagetrack_tier(const struct pagetrack *p)
 
 const char *page_tier_name(enum page_tier tier)
 {
-	static const char *const names[] = { "auto", "scan", "softdirty", "hash" };
+	static const char *const names[] = { "auto", "scan", "soft-dirty", "hash" };
 
 	return names[tier];
 }

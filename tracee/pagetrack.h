@@ -77,7 +77,7 @@ int pagetrack_fork(const struct pagetrack *p, pid_t child, const struct pagetrac
 /* Stop tracking; the process may be dead. NULL is fine. */
 void pagetrack_close(struct pagetrack *p);
 
-/* Which tier it is (never AUTO), and its name: "scan", "softdirty", "hash". */
+/* Which tier it is (never AUTO), and its name: "scan", "soft-dirty", "hash". */
 enum page_tier pagetrack_tier(const struct pagetrack *p);
 const char *page_tier_name(enum page_tier tier);
 
