@@ -5,12 +5,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -271,6 +273,100 @@ static void a_match_stops_with_the_registers_of_the_site(void **state)
 	check_match(&r, NULL, 0);
 }
 
+/* ---- vector and x87 registers ---- */
+
+#define XSAVE_MAX 16384
+enum { XS_ST = 32, XS_XMM = 160, XS_XMM_END = 416, XS_HEADER = 512, XS_YMM = 576, XS_YMM_END = 832 };
+
+static size_t get_xsave(uint8_t *image)
+{
+	struct iovec v = { image, XSAVE_MAX };
+
+	memset(image, 0, XSAVE_MAX);
+	assert_int_equal(ptrace(PTRACE_GETREGSET, child, NT_X86_XSTATE, &v), 0);
+	return v.iov_len;
+}
+
+/* Random values, in registers that are in use: x87, SSE and AVX. */
+static void random_vectors(uint8_t *image)
+{
+	struct iovec v = { image, get_xsave(image) };
+	uint64_t in_use = __builtin_cpu_supports("avx") ? 7 : 3;
+
+	for (size_t i = XS_XMM; i < XS_XMM_END; i++)
+		image[i] = (uint8_t)rnd();
+	for (size_t i = XS_YMM; in_use & 4 && i < XS_YMM_END; i++)
+		image[i] = (uint8_t)rnd();
+	for (size_t i = XS_ST; i < XS_XMM; i += 16)
+		memset(image + i, (int)(rnd() & 0x7f), 10);   /* ten bytes are the value, the others must be zero */
+	image[4] = 0xff;                                      /* none is empty */
+	memcpy(image + XS_HEADER, &in_use, sizeof(in_use));
+	assert_int_equal(ptrace(PTRACE_SETREGSET, child, NT_X86_XSTATE, &v), 0);
+	get_xsave(image);
+}
+
+static uint64_t image_word(const uint8_t *image, size_t at)
+{
+	uint64_t word;
+
+	memcpy(&word, image + at, sizeof(word));
+	return word;
+}
+
+/* Vector registers are as they were. */
+static void assert_same_vectors(const uint8_t *before)
+{
+	static uint8_t now[XSAVE_MAX];
+
+	get_xsave(now);
+	assert_memory_equal(before, now, 6);   /* control and status word, which is empty, last opcode */
+	assert_memory_equal(before + XS_ST, now + XS_ST, XS_XMM_END - XS_ST);
+	assert_memory_equal(before + XS_YMM, now + XS_YMM, XS_YMM_END - XS_YMM);
+}
+
+/* As check_match, the vector registers too; and with another value wanted there is no match. */
+static void check_vector(const uint8_t *image, struct filter_test t)
+{
+	struct user_regs_struct start = random_regs();
+
+	check_match(&start, &t, 1);
+	assert_same_vectors(image);
+	t.want ^= 1ull << (rnd() % 64);
+	struct filter_spec spec = spec_for(code_adds, LEN(adds), &t, 1);
+	struct filter f;
+	struct user_regs_struct plain = run(&start);
+
+	assert_int_equal(filter_build(&spec, &f), 0);
+	install(&f);
+	struct user_regs_struct filtered = run(&start);
+
+	assert_same_regs(&plain, &filtered);
+	assert_same_vectors(image);
+}
+
+static void vector_registers_are_told_apart_and_kept(void **state)
+{
+	static uint8_t image[XSAVE_MAX];
+
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		random_vectors(image);
+		for (uint8_t n = 0; n < 16; n++) {
+			size_t xmm = XS_XMM + 16u * n, ymm = XS_YMM + 16u * n;
+
+			check_vector(image, (struct filter_test){ .kind = FILTER_XMM, .reg = n, .want = image_word(image, xmm) });
+			check_vector(image, (struct filter_test){ .kind = FILTER_FX, .disp = (int32_t)xmm + 8,
+								  .want = image_word(image, xmm + 8) });
+			for (int32_t half = 0; __builtin_cpu_supports("avx") && half < 16; half += 8)
+				check_vector(image, (struct filter_test){ .kind = FILTER_YMM_HI, .reg = n, .disp = half,
+									  .want = image_word(image, ymm + (size_t)half) });
+		}
+		for (int32_t at = XS_ST; at < XS_XMM; at += 16)
+			check_vector(image, (struct filter_test){ .kind = FILTER_FX, .disp = at,
+								  .want = image_word(image, (size_t)at) });
+	}
+}
+
 static void each_test_must_hold(void **state)
 {
 	struct user_regs_struct r = random_regs();
@@ -527,6 +623,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_filter_that_does_not_match_changes_nothing),
 		cmocka_unit_test(a_match_stops_with_the_registers_of_the_site),
+		cmocka_unit_test(vector_registers_are_told_apart_and_kept),
 		cmocka_unit_test(each_test_must_hold),
 		cmocka_unit_test(the_pass_counter_finds_the_nth_pass),
 		cmocka_unit_test(sites_that_cannot_take_a_jump_are_refused),
