@@ -9,6 +9,7 @@
 
 #include "cli/args.h"
 #include "cli/eventtext.h"
+#include "cli/info_agent.h"
 #include "cli/json.h"
 #include "cli/procs.h"
 #include "cli/say.h"
@@ -26,7 +27,8 @@ static const struct cli_opt opts[] = {
 
 static const char help[] =
 	"What was recorded, where, when and how it ended; whether the trace is complete; the processes; how many events of\n"
-	"each kind; signals; system calls that were refused; what the bytes of the file are spent on.\n"
+	"each kind; which system calls stopped the program and which the agent made; signals; system calls that were\n"
+	"refused; what the bytes of the file are spent on.\n"
 	"Without a FILE: the newest *.rlv in the current directory.";
 
 #define SIGNALS_MAX 65
@@ -39,6 +41,7 @@ struct info {
 	uint64_t n_kind[EV_KIND_MAX + 1];
 	uint64_t n_signals[SIGNALS_MAX], n_handled[SIGNALS_MAX], n_fatal[SIGNALS_MAX];
 	uint64_t n_refused[SYS_NR_END], n_learned[SYS_NR_END];
+	struct agent_counts agent;
 	uint64_t n_restarts, last_time_ns;
 	int err;                /* why reading the events stopped early */
 	bool complete;
@@ -61,6 +64,7 @@ static void count_event(struct info *in, const struct event *ev)
 	in->last_time_ns = ev->time_ns;
 	if (ev->kind <= EV_KIND_MAX)
 		in->n_kind[ev->kind]++;
+	agent_count(&in->agent, ev);
 	if (ev->kind >= EV_SYSCALL && ev->kind <= EV_SYSCALL_EXIT)
 		count_call(in, ev);
 	if (ev->kind == EV_SIGNAL && ev->signo > 0 && ev->signo < SIGNALS_MAX) {
@@ -389,6 +393,7 @@ static void put_json(const struct info *in)
 	json_signals(&j, in);
 	json_calls(&j, "refused_calls", in->n_refused);
 	json_calls(&j, "learned_calls", in->n_learned);
+	agent_put_json(&j, &in->agent);
 	json_notes(&j, in);
 	json_chunks(&j, in);
 	json_object_end(&j);
@@ -409,6 +414,7 @@ static int info(struct info *in, bool json)
 	put_header(in);
 	put_procs(in);
 	put_events(in);
+	agent_put(&in->agent);
 	put_signals(in);
 	put_warnings(in);
 	put_chunks(in);

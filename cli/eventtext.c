@@ -1,4 +1,5 @@
 #include "cli/eventtext.h"
+#include "cli/info_agent.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -203,6 +204,8 @@ void event_put_text(FILE *f, struct trace *t, const struct event *ev, const stru
 	case EV_PATCH:
 		if (ev->n_writes)
 			fprintf(f, "the system call at %#" PRIx64 " goes to the agent from now on", ev->writes[ev->n_writes - 1].addr);
+		else
+			fprintf(f, "the system call at %#" PRIx64 " stays as it is: %s", ev->window_addr, patch_refusal_text(ev->nr));
 		break;
 	}
 	if (n->task)

@@ -361,7 +361,16 @@ static void emit_patch(struct recording *r, struct task *t, const struct tramps 
 	ev_end(r);
 }
 
-static int patch_site(struct recording *r, struct task *t, uint64_t site, const char **ret_why)
+static void emit_refusal(struct recording *r, struct task *t, uint64_t site, enum patch_refusal why)
+{
+	ev_begin(r, t, EV_PATCH);
+	r->ev.nr = (int)why;
+	r->ev.window_addr = site;
+	ev_end(r);
+	log_debug("site %llx of process %u is not patched: reason %d", (unsigned long long)site, t->proc->no, (int)why);
+}
+
+static int patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_refusal *ret_why)
 {
 	struct agent_mm *a = t->mm->agent;
 	struct user_regs_struct regs;
@@ -369,7 +378,7 @@ static int patch_site(struct recording *r, struct task *t, uint64_t site, const 
 	struct patch *p = b ? GROW(a->patches, a->n_patches, a->cap_patches) : NULL;
 	int err;
 
-	*ret_why = "there is no room for its trampoline";
+	*ret_why = PATCH_NO_ROOM;
 	if (!p)
 		return -RL_EUNSUPPORTED;
 	err = patch_plan(t, site, b->addr + b->used, p, ret_why);
@@ -398,7 +407,7 @@ void agent_called(struct recording *r, struct task *t)
 {
 	const struct sys_desc *d = sys_desc(t->call.nr);
 	uint64_t site = t->entry.rip - 2;
-	const char *why = "";
+	enum patch_refusal why = PATCH_NO_ROOM;
 	struct site *s;
 	int err;
 
@@ -415,7 +424,7 @@ void agent_called(struct recording *r, struct task *t)
 		s->hits = 0;
 	} else if (err) {
 		s->refused = true;
-		log_debug("site %llx of process %u stays: %s", (unsigned long long)site, t->proc->no, why);
+		emit_refusal(r, t, site, why);
 	}
 }
 

@@ -43,7 +43,7 @@ extern const uint8_t agent_image[], agent_image_end[];
  * Plan the patch of a site: decide, and make its bytes and its trampoline for address tramp.
  * 0, or -RL_EUNSUPPORTED with *ret_why.
  */
-int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, const char **ret_why);
+int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, enum patch_refusal *ret_why);
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
 

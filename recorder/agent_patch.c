@@ -100,7 +100,7 @@ static void put_head(struct patch *p)
 }
 
 /* The instructions after `syscall`, up to where the jump's 5 bytes are covered. */
-static int move_insns(const struct around *a, struct patch *p, const char **ret_why)
+static int move_insns(const struct around *a, struct patch *p, enum patch_refusal *ret_why)
 {
 	bool open = true;   /* execution gets here */
 
@@ -111,7 +111,7 @@ static int move_insns(const struct around *a, struct patch *p, const char **ret_
 		struct insn in;
 		int n;
 
-		*ret_why = "the instructions behind it cannot be moved";
+		*ret_why = PATCH_IMMOVABLE;
 		if (off >= a->n || insn_decode(a->bytes + off, a->n - off, at, &in))
 			return -RL_EUNSUPPORTED;
 		if (!open) {
@@ -144,7 +144,7 @@ static int move_insns(const struct around *a, struct patch *p, const char **ret_
 	return 0;
 }
 
-int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, const char **ret_why)
+int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, enum patch_refusal *ret_why)
 {
 	static struct around a;
 	struct insn_code code;
@@ -154,11 +154,11 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret,
 	memset(ret, 0, sizeof(*ret));
 	ret->site = site;
 	ret->tramp = tramp;
-	*ret_why = "it is not in private code";
+	*ret_why = PATCH_NOT_PRIVATE;
 	err = read_around(t, site, &a);
 	if (err)
 		return err;
-	*ret_why = "there is no syscall instruction";
+	*ret_why = PATCH_NO_SYSCALL;
 	if (a.bytes[site - a.addr] != 0x0f || a.bytes[site - a.addr + 1] != 0x05)
 		return -RL_EUNSUPPORTED;
 	put_head(ret);
@@ -166,12 +166,12 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret,
 	if (err)
 		return err;
 	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };
-	*ret_why = "something may jump behind it";
+	*ret_why = PATCH_JUMPED_INTO;
 	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1))
 		return -RL_EUNSUPPORTED;
 	memcpy(ret->tail.original, a.bytes + (site - a.addr), ret->tail.len);
 	memcpy(ret->code + AGENT_TRAMP_TAIL, &ret->tail, sizeof(ret->tail));
-	*ret_why = "its trampoline is out of reach";
+	*ret_why = PATCH_NO_ROOM;
 	memset(ret->bytes, 0xcc, sizeof(ret->bytes));
 	return insn_encode_jmp(site, tramp + AGENT_TRAMP_ENTER, ret->bytes);
 }

@@ -26,7 +26,8 @@
  *   EV_BUFFER         nothing runs; what the task's agent (agent/abi.h) is to give the program instead of making system
  *                     calls, until the task's next event. `writes` puts it into the agent's buffer
  *   EV_PATCH          nothing runs; a system call site was made to jump to the agent. `writes` holds its new bytes and
- *                     its trampoline, `asops` memory for trampolines; `after`: the task stood in the bytes replaced
+ *                     its trampoline, `asops` memory for trampolines; `after`: the task stood in the bytes replaced.
+ *                     Without writes: the site at `window_addr` was not, for the reason `nr` (enum patch_refusal)
  */
 enum event_kind {
 	EV_EXEC = 1,
@@ -40,6 +41,15 @@ enum event_kind {
 	EV_BUFFER,
 	EV_PATCH,
 	EV_KIND_MAX = EV_PATCH,
+};
+
+enum patch_refusal {
+	PATCH_NO_ROOM = 1,      /* for its trampoline, within reach */
+	PATCH_NOT_PRIVATE,      /* the code is shared, or relive's own */
+	PATCH_NO_SYSCALL,       /* there is no syscall instruction (any more) */
+	PATCH_IMMOVABLE,        /* the instructions behind it cannot be executed elsewhere */
+	PATCH_JUMPED_INTO,      /* something may jump to one of these */
+	PATCH_REFUSAL_END,
 };
 
 enum event_flags {

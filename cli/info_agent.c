@@ -1,0 +1,113 @@
+#include "cli/info_agent.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/abi.h"
+#include "cli/text.h"
+#include "tracee/sysfmt.h"
+
+#define LISTED 12   /* calls, the most frequent ones */
+
+const char *patch_refusal_text(int why)
+{
+	static const char *const text[PATCH_REFUSAL_END] = {
+		[PATCH_NO_ROOM] = "no room within reach of it",
+		[PATCH_NOT_PRIVATE] = "it is in shared code",
+		[PATCH_NO_SYSCALL] = "it is no syscall instruction any more",
+		[PATCH_IMMOVABLE] = "the instructions behind it have to stay",
+		[PATCH_JUMPED_INTO] = "something may jump behind it",
+	};
+
+	return why > 0 && why < PATCH_REFUSAL_END ? text[why] : "an unknown reason";
+}
+
+/* The entries in a buffer. A trace is hostile input: the lengths may be anything. */
+static void count_entries(struct agent_counts *c, const struct ev_write *w)
+{
+	struct agent_entry e;
+
+	for (uint32_t at = 0; w->len - at >= sizeof(e); at += AGENT_ENTRY_BYTES(e.head)) {
+		memcpy(&e, w->bytes + at, sizeof(e));
+		if (AGENT_ENTRY_BYTES(e.head) < sizeof(e) || AGENT_ENTRY_BYTES(e.head) > w->len - at)
+			return;
+		c->n_buffered++;
+		if (AGENT_ENTRY_NR(e.head) < SYS_NR_END)
+			c->buffered[AGENT_ENTRY_NR(e.head)]++;
+	}
+}
+
+void agent_count(struct agent_counts *c, const struct event *ev)
+{
+	if (ev->kind == EV_BUFFER) {
+		for (uint32_t i = 0; i < ev->n_writes; i++)
+			if (ev->writes[i].addr == AGENT_BUF)
+				count_entries(c, &ev->writes[i]);
+	} else if ((ev->kind == EV_SYSCALL || ev->kind == EV_SYSCALL_ENTER) && ev->nr >= 0 && ev->nr < SYS_NR_END) {
+		c->stopped[ev->nr]++;
+	} else if (ev->kind == EV_PATCH && ev->n_writes) {
+		c->n_patched++;
+	} else if (ev->kind == EV_PATCH) {
+		c->n_refused[ev->nr > 0 && ev->nr < PATCH_REFUSAL_END ? ev->nr : 0]++;
+	}
+}
+
+/* The most frequent one that is rarer than the last, or as frequent and of a greater number. */
+static int next_most(const uint64_t *n, int last)
+{
+	int best = -1;
+
+	for (int nr = 0; nr < SYS_NR_END; nr++) {
+		bool later = last < 0 || n[nr] < n[last] || (n[nr] == n[last] && nr > last);
+
+		if (n[nr] && later && (best < 0 || n[nr] > n[best]))
+			best = nr;
+	}
+	return best;
+}
+
+static void put_calls(const char *title, const uint64_t *n)
+{
+	char count[TEXT_COUNT_MAX];
+	int nr = -1;
+
+	for (unsigned i = 0; i < LISTED && (nr = next_most(n, nr)) >= 0; i++) {
+		const struct sys_desc *d = sys_desc(nr);
+
+		printf("  %-10s %12s  %s\n", i ? "" : title, text_count(n[nr], count), d ? d->name : "an unknown call");
+	}
+}
+
+void agent_put(const struct agent_counts *c)
+{
+	puts("\nsystem calls");
+	put_calls("stopped", c->stopped);
+	put_calls("buffered", c->buffered);
+	if (c->n_patched)
+		printf("  %-10s %12" PRIu64 "  places go to the agent\n", "patched", c->n_patched);
+	for (int why = 0; why < PATCH_REFUSAL_END; why++)
+		if (c->n_refused[why])
+			printf("  %-10s %12" PRIu64 "  stay as they are: %s\n", "not patched", c->n_refused[why], patch_refusal_text(why));
+}
+
+static void json_counts(struct json *j, const char *key, const uint64_t *n)
+{
+	json_object(j, key);
+	for (int nr = 0; nr < SYS_NR_END; nr++)
+		if (n[nr] && sys_desc(nr))
+			json_u64(j, sys_desc(nr)->name, n[nr]);
+	json_object_end(j);
+}
+
+void agent_put_json(struct json *j, const struct agent_counts *c)
+{
+	json_counts(j, "stopped_calls", c->stopped);
+	json_counts(j, "buffered_calls", c->buffered);
+	json_u64(j, "patched_sites", c->n_patched);
+	json_object(j, "refused_sites");
+	for (int why = 0; why < PATCH_REFUSAL_END; why++)
+		if (c->n_refused[why])
+			json_u64(j, patch_refusal_text(why), c->n_refused[why]);
+	json_object_end(j);
+}

@@ -1,0 +1,24 @@
+/* What the agent did in a recording: which calls it made, which stopped the program, which sites were patched. */
+#ifndef RELIVE_CLI_INFO_AGENT_H
+#define RELIVE_CLI_INFO_AGENT_H
+
+#include <stdint.h>
+
+#include "cli/json.h"
+#include "trace-fmt/event.h"
+#include "tracee/sysinfo.h"
+
+struct agent_counts {
+	uint64_t buffered[SYS_NR_END], stopped[SYS_NR_END];
+	uint64_t n_buffered;
+	uint64_t n_patched, n_refused[PATCH_REFUSAL_END];
+};
+
+void agent_count(struct agent_counts *c, const struct event *ev);
+void agent_put(const struct agent_counts *c);
+void agent_put_json(struct json *j, const struct agent_counts *c);
+
+/* Why a site was not patched; any number may be asked for. */
+const char *patch_refusal_text(int why);
+
+#endif
