@@ -191,6 +191,8 @@ static int feed_new_task(struct procs *p, const struct event *ev)
 		proc->exe = exe;
 		proc->command = command;
 		proc->ppid = parent->pid;
+		proc->parent = parent->no;
+		proc->start_event = ev->no;
 		if (!exe || !command)
 			return -ENOMEM;
 	}
@@ -212,6 +214,8 @@ static void count(struct procs *p, const struct event *ev)
 		task->first_event = ev->no;
 	if (!proc->n_events++)
 		proc->first_event = ev->no;
+	if (!proc->start_event)
+		proc->start_event = ev->no;
 	task->last_event = proc->last_event = ev->no;
 	if (ev->kind != EV_EXIT)
 		return;

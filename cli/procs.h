@@ -10,10 +10,12 @@
 
 struct proc {
 	uint32_t no;            /* its number in the trace */
-	int32_t pid, ppid;      /* as the recorded program saw them; ppid 0: the recorder's child */
+	int32_t pid, ppid;      /* as the recorded program saw them; ppid 0: not known */
+	uint32_t parent;        /* its parent's number in the trace; 0: it is the first one */
 	char *exe, *command;    /* of its last exec, or its parent's at the fork; malloc'ed, not NULL */
 	uint32_t n_threads;     /* ever */
 	uint64_t n_events, first_event, last_event;
+	uint64_t start_event;   /* its parent's call that made it, or the first one's exec */
 	bool exited;
 	int status;             /* wait status, if exited */
 };
