@@ -20,6 +20,7 @@
 struct replay_target {
 	struct trace *trace;
 	struct timeline *tl;
+	uint32_t child;            /* the process made by the fork last reported */
 	struct target *target;     /* the server's view of us: where its wish to interrupt is found */
 };
 
@@ -28,7 +29,7 @@ static struct rtask *task_of(struct replay_target *rt, int32_t tid)
 	struct session *s = timeline_now(rt->tl);
 	struct rtask *t = tid > 0 ? session_task_by_tid(s, tid) : timeline_task(rt->tl);
 
-	return t && t->proc == timeline_proc(rt->tl) && t->host ? t : NULL;
+	return t && (t->proc == timeline_proc(rt->tl) || t->proc == rt->child) && t->host ? t : NULL;
 }
 
 /* ---- looking ---- */
@@ -174,7 +175,7 @@ static void stop_of(struct replay_target *rt, const struct timeline_stop *s, str
 	static const enum target_stop_kind kinds[] = {
 		[TL_STEP] = STOP_STEP, [TL_BREAK] = STOP_BREAK, [TL_WATCH] = STOP_WATCH, [TL_SIGNAL] = STOP_SIGNAL,
 		[TL_CALL] = STOP_SYSCALL_ENTRY, [TL_RETURN] = STOP_SYSCALL_RETURN, [TL_EXEC] = STOP_EXEC,
-		[TL_INTERRUPTED] = STOP_INTERRUPTED, [TL_BEGIN] = STOP_BEGIN, [TL_END] = STOP_END,
+		[TL_FORK] = STOP_FORK, [TL_INTERRUPTED] = STOP_INTERRUPTED, [TL_BEGIN] = STOP_BEGIN, [TL_END] = STOP_END,
 	};
 
 	stop_at(rt, ret);
@@ -187,6 +188,13 @@ static void stop_of(struct replay_target *rt, const struct timeline_stop *s, str
 	}
 	if (s->kind == TL_EXEC)
 		stop_exec(rt, ret);
+	if (s->kind == TL_FORK) {
+		struct rtask *made = session_task_by_tid(timeline_now(rt->tl), s->other_pid);
+
+		ret->other_pid = s->other_pid;
+		ret->is_vfork = s->is_vfork;
+		rt->child = made ? made->proc : 0;
+	}
 }
 
 static bool is_interrupted(void *arg)
@@ -204,6 +212,7 @@ static int rt_resume(void *self, const struct target_resume *r, struct target_st
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
+	rt->child = 0;
 	if (r->step && !step)
 		return -ESRCH;
 	if (r->dir == TARGET_FORWARD)
@@ -231,6 +240,14 @@ static int rt_restart(void *self, struct target_stop *ret)
 	stop_at(rt, ret);
 	ret->kind = STOP_STEP;
 	return err;
+}
+
+static int rt_follow(void *self, int32_t pid)
+{
+	struct replay_target *rt = self;
+
+	rt->child = 0;
+	return timeline_follow(rt->tl, pid);
 }
 
 static int rt_catch_syscalls(void *self, bool on, const int *nrs, size_t n)
@@ -417,7 +434,7 @@ static const struct target_ops ops = {
 	.xsave = rt_xsave, .xcr0 = rt_xcr0, .read = rt_read, .add_break = rt_add_break, .del_break = rt_del_break,
 	.resume = rt_resume, .restart = rt_restart, .auxv = rt_auxv, .exec_file = rt_exec_file,
 	.file_size = rt_file_size, .file_read = rt_file_read, .tls_addr = rt_tls_addr,
-	.restart_at = rt_restart_at, .refused = rt_refused, .catch_syscalls = rt_catch_syscalls, .monitor = rt_monitor, .siginfo = rt_siginfo,
+	.follow = rt_follow, .restart_at = rt_restart_at, .refused = rt_refused, .catch_syscalls = rt_catch_syscalls, .monitor = rt_monitor, .siginfo = rt_siginfo,
 };
 
 int target_replay_open(struct trace *t, const struct timeline_opts *o, struct target *ret, char *err_text, size_t n_err)

@@ -56,6 +56,35 @@ int break_remove(struct session *s, enum target_bp_kind kind, uint64_t addr, uin
 	return s->t->ops->del_break(s->t->self, kind, addr, len);
 }
 
+int break_note_child(struct session *s, const struct session_break *b, bool insert)
+{
+	size_t at = 0;
+
+	while (at < s->n_child_breaks && (s->child_breaks[at].kind != b->kind || s->child_breaks[at].addr != b->addr ||
+					  s->child_breaks[at].len != b->len))
+		at++;
+	if (!insert && at < s->n_child_breaks)
+		s->child_breaks[at] = s->child_breaks[--s->n_child_breaks];
+	if (!insert || at < s->n_child_breaks)
+		return 0;
+	if (at == s->cap_child_breaks) {
+		size_t cap = at ? 2 * at : 16;
+		struct session_break *grown = cap > SESSION_BREAKS_MAX ? NULL : realloc(s->child_breaks, cap * sizeof(*grown));
+
+		if (!grown)
+			return cap > SESSION_BREAKS_MAX ? -E2BIG : -ENOMEM;
+		s->child_breaks = grown;
+		s->cap_child_breaks = cap;
+	}
+	s->child_breaks[s->n_child_breaks++] = *b;
+	return 0;
+}
+
+void break_forget_child(struct session *s)
+{
+	s->n_child_breaks = 0;
+}
+
 void break_remove_all(struct session *s)
 {
 	while (s->n_breaks) {

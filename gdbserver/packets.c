@@ -227,8 +227,14 @@ static int packet_break(struct session *s, struct arg *a, bool insert)
 	if (a->err)
 		return a->err;
 	/* A child that is not replayed cannot be stopped, and need not be. */
-	if (s->life == LIFE_FORKED_OFF || session_is_child(s, s->g))
+	if (s->life == LIFE_FORKED_OFF || session_is_left(s, s->g))
 		return reply_ok(s);
+	if (session_is_child(s, s->g)) {
+		struct session_break b = { (enum target_bp_kind)kind, addr, len };
+
+		err = break_note_child(s, &b, insert);
+		return err < 0 ? err : reply_ok(s);
+	}
 	if (s->life != LIFE_RUNNING)
 		return -ESRCH;
 	err = insert ? break_insert(s, (enum target_bp_kind)kind, addr, len) :
@@ -259,12 +265,22 @@ static int let_go(struct session *s, int32_t pid)
 {
 	struct ptid id = { .pid = pid };
 
+	if (session_is_left(s, id)) {
+		s->left = 0;
+		return reply_ok(s);
+	}
 	if (!session_is_here(s, id))
 		return -ESRCH;
 	if (s->life == LIFE_FORKED_OFF) {
 		session_let_go(s);
 	} else if (session_is_child(s, id)) {
 		s->fork_child = 0;
+		break_forget_child(s);
+	} else if (pid && s->fork_child && s->t->ops->follow) {
+		int err = session_follow_child(s);
+
+		s->left = 0;
+		return err < 0 ? err : reply_ok(s);
 	} else if (pid && s->fork_child) {
 		break_remove_all(s);
 		s->life = LIFE_FORKED_OFF;

@@ -53,6 +53,7 @@ static void stop_take(struct session *s, const struct target_stop *stop)
 	/* gdb takes the thread of a stop for chosen by Hg, and remembers its own last Hc: neither is sent again. */
 	s->g = (struct ptid){ .pid = stop->pid, .tid = stop->tid };
 	s->fork_child = stop->kind == STOP_FORK ? stop->other_pid : 0;
+	break_forget_child(s);
 	if (stop->kind == STOP_FORK && stop->is_vfork)
 		s->vfork_done_due = true;
 	else if (stop->kind == STOP_VFORK_DONE)
@@ -91,6 +92,9 @@ static int session_resume(struct session *s, const struct target_resume *r)
 		s->interrupt_seen = false;
 		do {
 			run_once(s, r, &stop);
+			/* What gdb does not want to hear of may have been all there was to step over. */
+			if (r->step && (stop.kind == STOP_FORK || stop.kind == STOP_EXEC) && !stop_wanted(s, &stop))
+				stop.kind = STOP_STEP;
 		} while (!stop_wanted(s, &stop) && !s->interrupt_seen);
 		if (!stop_wanted(s, &stop))
 			stop.kind = STOP_INTERRUPTED;
@@ -98,6 +102,27 @@ static int session_resume(struct session *s, const struct target_resume *r)
 	stop_take(s, &stop);
 	stop_describe(s);
 	return 0;
+}
+
+int session_follow_child(struct session *s)
+{
+	int32_t child = s->fork_child, parent = s->t->ops->current_pid(s->t->self);
+	int err;
+
+	break_remove_all(s);
+	err = s->t->ops->follow(s->t->self, child);
+	if (err < 0)
+		return err;
+	session_forget(s);
+	s->left = parent;
+	s->fork_child = 0;
+	s->vfork_done_due = false;
+	s->stop.pid = s->stop.tid = child;
+	s->g = (struct ptid){ .pid = child, .tid = child };
+	for (size_t i = 0; !err && i < s->n_child_breaks; i++)
+		err = break_insert(s, s->child_breaks[i].kind, s->child_breaks[i].addr, s->child_breaks[i].len);
+	break_forget_child(s);
+	return err;
 }
 
 /* A child that the replay does not have is over as soon as it is to run. */
@@ -116,8 +141,14 @@ static int resume_thread(struct session *s, struct ptid id, struct target_resume
 {
 	int32_t tid;
 
-	if (s->life == LIFE_FORKED_OFF || session_is_child(s, id))
+	if (s->life == LIFE_FORKED_OFF || (session_is_child(s, id) && !s->t->ops->follow))
 		return child_is_over(s);
+	if (session_is_child(s, id)) {
+		int err = session_follow_child(s);
+
+		if (err < 0)
+			return err;
+	}
 	if (!r->step)
 		id.tid = 0;
 	tid = session_thread(s, id);
@@ -250,6 +281,7 @@ static int restart(struct session *s, const char *where)
 	s->life = LIFE_RUNNING;
 	s->layout_known = false;
 	s->vfork_done_due = false;
+	s->left = 0;
 	s->stop_dir = TARGET_FORWARD;
 	stop_take(s, &stop);
 	return 0;

@@ -47,6 +47,7 @@ void session_free(struct session *s)
 	s->t->interrupted = NULL;
 	s->t->interrupted_arg = NULL;
 	free(s->breaks);
+	free(s->child_breaks);
 	wire_free(&s->wire);
 	buf_free(&s->out);
 	buf_free(&s->reply);
@@ -229,6 +230,11 @@ bool session_is_child(const struct session *s, struct ptid id)
 	return s->fork_child && id.pid == s->fork_child;
 }
 
+bool session_is_left(const struct session *s, struct ptid id)
+{
+	return s->left && id.pid == s->left;
+}
+
 bool session_is_here(struct session *s, struct ptid id)
 {
 	if (s->life == LIFE_FORKED_OFF)
@@ -242,6 +248,9 @@ int32_t session_thread(struct session *s, struct ptid id)
 {
 	int32_t now;
 
+	/* To let go of it gdb selects it once more; nothing else is asked of it. */
+	if (session_is_left(s, id))
+		return s->t->ops->current_tid(s->t->self);
 	if (!session_is_here(s, id))
 		return -ESRCH;
 	now = s->t->ops->current_tid(s->t->self);

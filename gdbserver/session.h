@@ -66,6 +66,9 @@ struct session {
 	struct target_stop stop;        /* the last one */
 	enum target_dir stop_dir;
 	int32_t fork_child;             /* the process of the fork just reported, 0 if none or resumed since */
+	struct session_break *child_breaks; /* inserted in that child, for the case that it is followed */
+	size_t n_child_breaks, cap_child_breaks;
+	int32_t left;                   /* a vfork's parent, after its child was followed: gdb has yet to let go of it */
 	bool vfork_done_due;            /* gdb waits to hear that the vfork child has let go */
 	uint64_t pass_signals;          /* bit n - 1: Linux signal n is none of gdb's business */
 
@@ -127,13 +130,20 @@ void session_forget(struct session *s);
 bool session_is_child(const struct session *s, struct ptid id);
 /* Whether they are about the debugged process, or such a child: until something runs it is the process's equal. */
 bool session_is_here(struct session *s, struct ptid id);
+/* Whether they are about the parent that was left behind when its vfork's child was followed. */
+bool session_is_left(const struct session *s, struct ptid id);
 
 /* breaks.c: the list exists because gdb may insert twice, remove twice, and go away without removing. */
 int break_insert(struct session *s, enum target_bp_kind kind, uint64_t addr, uint64_t len);
 int break_remove(struct session *s, enum target_bp_kind kind, uint64_t addr, uint64_t len);
 void break_remove_all(struct session *s);
+/* The same for the child of the last fork: kept until it is followed, or forgotten. */
+int break_note_child(struct session *s, const struct session_break *b, bool insert);
+void break_forget_child(struct session *s);
 
 /* resume.c */
+/* Debug the child of the last fork in place of its parent. The target must be able to. */
+int session_follow_child(struct session *s);
 int packet_vcont(struct session *s, struct arg *a);
 int packet_vcont_query(struct session *s, struct arg *a);
 int packet_continue(struct session *s, struct arg *a);

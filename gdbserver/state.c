@@ -13,8 +13,11 @@
 static int chosen_regs(struct session *s, const struct regs_state **ret)
 {
 	int32_t tid = session_thread(s, s->g);
-	int err = tid < 0 ? tid : session_regs(s, tid, ret);
+	int err;
 
+	if (tid >= 0 && session_is_child(s, s->g) && s->t->ops->follow)
+		return session_regs(s, s->fork_child, ret);
+	err = tid < 0 ? tid : session_regs(s, tid, ret);
 	if (err >= 0 && (s->life == LIFE_FORKED_OFF || session_is_child(s, s->g))) {
 		s->regs.gpr.rax = 0;
 		session_forget(s);

@@ -24,7 +24,7 @@ enum target_stop_kind {
 	STOP_END,              /* the end of the recording (replaylog:end) */
 	STOP_INTERRUPTED,      /* gdb asked (target_ops.interrupted returned true) */
 	STOP_FORK,             /* the process forked: other_pid (vfork if is_vfork) */
-	STOP_EXEC,             /* the process executed exec_path */
+	STOP_EXEC,             /* the process has become the program `text`, or, going back, is that program again */
 	STOP_SYSCALL_ENTRY,    /* syscall_nr; only if catching was asked for */
 	STOP_SYSCALL_RETURN,
 	STOP_EXITED,           /* the process is about to end: wait_status. Backward from here still works */
@@ -100,6 +100,11 @@ struct target_ops {
 	 * Optional: like restart, but to the place named by gdb's `starti WHERE` or `run WHERE`, say an event number. gdb
 	 * has no other command that jumps and forgets all it knew. -ENOENT: no such place.
 	 */
+	/*
+	 * Optional: from now on debug the process pid, made by the last STOP_FORK, which regs() has to know from then on.
+	 * Breakpoints are gone. restart() leads back to the first process. Without it a fork's child cannot be followed.
+	 */
+	int (*follow)(void *t, int32_t pid);
 	/* May be NULL. Something was refused for which gdb has no words: tell the user by other means. */
 	void (*refused)(void *t, const char *sentence);
 	int (*restart_at)(void *t, const char *where, struct target_stop *ret_stop);

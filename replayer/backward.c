@@ -82,6 +82,14 @@ static bool is_hit(struct timeline *tl, struct session *s, const struct event_se
 	}
 }
 
+/* Whether the debugged process is about to become another program: a debugger has to hear of it on the way back, too. */
+static bool execs_next(const struct timeline *tl, struct session *s)
+{
+	const struct rtask *t = s->ev->kind == EV_EXEC ? session_task(s, s->ev->task) : NULL;
+
+	return t && t->proc == tl->proc && s->ev_no >= tl->first;
+}
+
 /*
  * Run until `limit`, noting the last hit; or, if stop_at is not 0, until that hit.
  * 0 or a negative error.
@@ -104,6 +112,11 @@ static int scan(struct timeline *tl, struct session *s, const struct place *limi
 
 		if (!s->ev || s->ev_no > limit->event_no || (s->ev_no == limit->event_no && !limit->mid))
 			return 0;
+		if (execs_next(tl, s)) {
+			*ret = (struct hit){ .n = ++n, .res = { .kind = RUN_EVENT }, .stop = { .kind = TL_EXEC, .task = s->ev->task } };
+			if (n == stop_at)
+				return 0;
+		}
 		seen = event_see(s);
 		err = session_run(s, &ctl, &res);
 		if (err)
@@ -117,6 +130,8 @@ static int scan(struct timeline *tl, struct session *s, const struct place *limi
 			return 0;   /* its end is here, not before here */
 		if (res.kind == RUN_CALL && s->ev_no == limit->event_no && limit->mid)
 			return 0;   /* here itself: nothing lies between a call's entry and its event */
+		if (res.kind == RUN_EVENT && seen.child_proc == tl->proc)
+			watches_refresh(tl, s);   /* it did not exist before */
 		if (!is_hit(tl, s, &seen, &res, &stop))
 			continue;
 		ret->n = ++n;
@@ -185,7 +200,7 @@ static int back_to_hit(struct timeline *tl, struct timeline_stop *ret)
 	if (err)
 		return err;
 	ret->kind = TL_BEGIN;
-	return timeline_restart(tl);
+	return to_beginning(tl);
 }
 
 /* ---- one instruction back ---- */
@@ -474,7 +489,7 @@ static int back_from_boundary(struct timeline *tl, uint64_t event_no, uint32_t t
 
 	if (err == -ENOENT) {
 		ret->kind = TL_BEGIN;
-		return timeline_restart(tl);
+		return to_beginning(tl);
 	}
 	if (err)
 		return err;
@@ -486,6 +501,7 @@ static int back_from_boundary(struct timeline *tl, uint64_t event_no, uint32_t t
 		return back_over(tl, ev.no, task, ev.before.rip, ret);
 	case EV_CLOCK:
 		return back_from_clock(tl, &ev, ret);
+	case EV_EXEC:
 	case EV_SIGNAL:
 		if (ev.flags & EVF_SIG_SYNC)
 			return back_over(tl, ev.no, task, ev.before.rip, ret);
@@ -494,11 +510,11 @@ static int back_from_boundary(struct timeline *tl, uint64_t event_no, uint32_t t
 			return err;
 		trail_drop(tl);
 		become(tl, s, false);
-		ret->kind = TL_STEP;
+		ret->kind = ev.kind == EV_EXEC ? TL_EXEC : TL_STEP;
 		return 0;
 	}
 	ret->kind = TL_BEGIN;
-	return timeline_restart(tl);
+	return to_beginning(tl);
 }
 
 static int step_back_from(struct timeline *tl, struct session *at, bool mid, uint32_t task, struct timeline_stop *ret)

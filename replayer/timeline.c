@@ -181,6 +181,8 @@ int timeline_open(struct trace *t, const struct timeline_opts *o, struct timelin
 	err = find_proc(tl, o->pid);
 	if (err == -ESRCH)
 		snprintf(err_text, n_err, "the recording has no process %d", o->pid);
+	tl->home_proc = tl->proc;
+	tl->home_first = tl->first;
 	if (!err)
 		err = session_open(t, &tl->now);
 	if (!err)
@@ -357,11 +359,75 @@ void fill_watch(const struct timeline *tl, const struct run_result *res, struct 
 	ret->watch_write = w->on_write;
 }
 
+/* ---- another process ---- */
+
+/* The event after the one that made it, looked for backward from now: mostly it is the last one. */
+static int first_of(struct timeline *tl, uint32_t proc, uint64_t *ret)
+{
+	struct trace_iter *it;
+	const struct event *ev;
+	int err = trace_iter_open(tl->trace, 1, &it);
+
+	if (err)
+		return err;
+	err = -ESRCH;
+	for (uint64_t no = tl->now->ev_no; err == -ESRCH && no-- > 1; ) {
+		const struct trace_ckpt *c;
+		int got = trace_seek(it, no);
+
+		if (!got)
+			got = trace_next(it, &ev);
+		if (got < 0)
+			err = got;
+		else if (ev->new_task.task && !(ev->new_task.flags & NT_THREAD) && ev->new_task.proc == proc)
+			err = 0;
+		else if (no == 1 && ev->kind == EV_EXEC && trace_ckpt(tl->trace, ev->ckpt, &c) == 0 && c->proc == proc)
+			err = 0;
+		if (!err)
+			*ret = no + 1;
+	}
+	trace_iter_close(it);
+	return err;
+}
+
+static void forget_stops(struct timeline *tl)
+{
+	for (size_t i = 0; i < tl->n_watches; i++)
+		free(tl->watches[i].old);
+	tl->n_watches = tl->n_breaks = 0;
+}
+
+int timeline_follow(struct timeline *tl, int32_t pid)
+{
+	const struct rproc *p = tl->now->procs;
+	uint64_t first;
+	int err;
+
+	while (p && (p->pid != pid || p->ended))
+		p = p->next;
+	if (!p)
+		return -ESRCH;
+	err = first_of(tl, p->no, &first);
+	if (err)
+		return err;
+	trail_drop(tl);
+	forget_stops(tl);
+	tl->proc = p->no;
+	tl->first = first;
+	return 0;
+}
+
 /* ---- forward ---- */
 
 /* What the debugger is told about an event that was carried out; false: nothing. */
 static bool event_stops(struct timeline *tl, const struct event_seen *seen, uint32_t step_task, struct timeline_stop *ret)
 {
+	if (seen->proc == tl->proc && seen->child_pid) {
+		ret->kind = TL_FORK;
+		ret->other_pid = seen->child_pid;
+		ret->is_vfork = seen->child_vfork;
+		return true;
+	}
 	if (seen->task == step_task) {
 		switch (seen->kind) {
 		case EV_SYSCALL:
@@ -390,7 +456,15 @@ struct event_seen event_see(struct session *s)
 {
 	struct rtask *t = session_task(s, s->ev->task);
 
-	return (struct event_seen){ .kind = s->ev->kind, .task = s->ev->task, .proc = t ? t->proc : 0, .nr = s->ev->nr };
+	struct event_seen seen = { .kind = s->ev->kind, .task = s->ev->task, .proc = t ? t->proc : 0, .nr = s->ev->nr };
+	const struct ev_new_task *made = &s->ev->new_task;
+
+	if (made->task && !(made->flags & NT_THREAD)) {
+		seen.child_pid = made->pid;
+		seen.child_proc = made->proc;
+		seen.child_vfork = made->flags & NT_VFORK;
+	}
+	return seen;
 }
 
 /* One session_run, and whether the debugger wants to know. 1: yes, 0: go on, negative: an error. */
@@ -512,9 +586,16 @@ int timeline_goto(struct timeline *tl, uint64_t no)
 	return err;
 }
 
-int timeline_restart(struct timeline *tl)
+int to_beginning(struct timeline *tl)
 {
 	return timeline_goto(tl, tl->first);
+}
+
+int timeline_restart(struct timeline *tl)
+{
+	tl->proc = tl->home_proc;
+	tl->first = tl->home_first;
+	return to_beginning(tl);
 }
 
 int timeline_to_end(struct timeline *tl)

@@ -26,7 +26,8 @@ enum timeline_stop_kind {
 	TL_SIGNAL,             /* signo is about to be delivered to task */
 	TL_CALL,               /* before a system call */
 	TL_RETURN,             /* after one */
-	TL_EXEC,
+	TL_EXEC,               /* a new program; going back, about to become the old one again */
+	TL_FORK,               /* forward only: other_pid was made, is_vfork says how */
 	TL_INTERRUPTED,
 	TL_BEGIN, TL_END,
 };
@@ -38,6 +39,8 @@ struct timeline_stop {
 	int syscall_nr;
 	uint64_t watch_addr;
 	bool watch_read, watch_write;
+	int32_t other_pid;
+	bool is_vfork;
 };
 
 struct timeline;
@@ -49,6 +52,11 @@ void timeline_close(struct timeline *tl);
 /** Now. Valid until the next movement. */
 struct session *timeline_now(struct timeline *tl);
 uint32_t timeline_proc(const struct timeline *tl);
+/**
+ * From now on look at another process that lives at this instant; its beginning is then the timeline's. Breakpoints and
+ * watchpoints are forgotten. 0, -ESRCH, or another negative error.
+ */
+int timeline_follow(struct timeline *tl, int32_t pid);
 /** The task that the debugger should show: of the debugged process, the one that ran last. */
 struct rtask *timeline_task(struct timeline *tl);
 
@@ -69,6 +77,7 @@ int timeline_forward(struct timeline *tl, uint32_t step_task, uint64_t range_sta
 int timeline_backward(struct timeline *tl, uint32_t step_task, struct timeline_stop *ret);
 /** Go to where event @no comes next; to the process's beginning or end if it lies outside. */
 int timeline_goto(struct timeline *tl, uint64_t no);
+/** To the beginning of the process that timeline_open() was told of. */
 int timeline_restart(struct timeline *tl);
 int timeline_to_end(struct timeline *tl);
 

@@ -9,6 +9,8 @@ struct timeline {
 	struct trace *trace;
 	uint32_t proc;                 /* the debugged process */
 	uint64_t first;                /* the event that comes next at its beginning */
+	uint32_t home_proc;            /* the process to debug after a restart */
+	uint64_t home_first;
 	struct session *now;
 	bool mid;                      /* now lies between two events, after some instructions of the current task */
 	uint32_t shown;                /* the task of the last stop */
@@ -40,6 +42,9 @@ struct event_seen {
 	uint8_t kind;
 	uint32_t task, proc;
 	int nr;
+	int32_t child_pid;             /* of a process that it made; 0: none */
+	uint32_t child_proc;
+	bool child_vfork;
 };
 
 struct event_seen event_see(struct session *s);   /* s->ev must not be NULL */
@@ -55,5 +60,6 @@ void watches_refresh(struct timeline *tl, struct session *s);
 struct run_ctl ctl_for(struct timeline *tl);
 void fill_watch(const struct timeline *tl, const struct run_result *res, struct timeline_stop *ret);
 void trail_drop(struct timeline *tl);
+int to_beginning(struct timeline *tl);
 
 #endif

@@ -23,6 +23,7 @@ struct fake {
 	bool deaf;                       /* it polls, but goes on all the same */
 	int n_threads;
 	uint64_t xcr0;
+	int32_t pid;                     /* the debugged process, after a fork's child was followed; else 0 */
 	uint8_t mem[FAKE_MEM_N];
 	uint8_t auxv[1000];
 	char log[1 << 16];
@@ -47,7 +48,7 @@ static int fake_threads(void *self, struct target_thread *out, int max)
 	struct fake *f = self;
 
 	for (int i = 0; i < f->n_threads && i < max; i++) {
-		out[i] = (struct target_thread){ .pid = FAKE_PID, .tid = FAKE_PID + i };
+		out[i] = (struct target_thread){ .pid = f->pid ? f->pid : FAKE_PID, .tid = (f->pid ? f->pid : FAKE_PID) + i };
 		snprintf(out[i].name, sizeof(out[i].name), "worker-%d", i);
 	}
 	return f->n_threads;
@@ -55,8 +56,9 @@ static int fake_threads(void *self, struct target_thread *out, int max)
 
 static int32_t fake_id(void *self)
 {
-	(void)self;
-	return FAKE_PID;
+	struct fake *f = self;
+
+	return f->pid ? f->pid : FAKE_PID;
 }
 
 static int fake_regs(void *self, int32_t tid, struct user_regs_struct *ret)
@@ -120,7 +122,7 @@ static int fake_resume(void *self, const struct target_resume *r, struct target_
 	if (r->range_end)
 		fake_log(f, " %llx-%llx", (unsigned long long)r->range_start, (unsigned long long)r->range_end);
 	fake_log(f, ";");
-	*stop = (struct target_stop){ .kind = STOP_END, .pid = FAKE_PID, .tid = FAKE_PID };
+	*stop = (struct target_stop){ .kind = STOP_END, .pid = fake_id(f), .tid = fake_id(f) };
 	for (int i = 0; i < f->polls; i++) {
 		if (!f->target.interrupted(f->target.interrupted_arg) || f->deaf)
 			continue;
@@ -137,6 +139,7 @@ static int fake_resume(void *self, const struct target_resume *r, struct target_
 static int fake_restart(void *self, struct target_stop *stop)
 {
 	fake_log(self, "restart;");
+	((struct fake *)self)->pid = 0;
 	*stop = (struct target_stop){ .kind = STOP_BEGIN, .pid = FAKE_PID, .tid = FAKE_PID };
 	return 0;
 }
@@ -215,6 +218,13 @@ static int fake_siginfo(void *self, void *buf, size_t max, size_t *ret_n)
 	(void)self;
 	memset(buf, 0x41, max < 128 ? max : 128);
 	*ret_n = 128;
+	return 0;
+}
+
+static inline int fake_follow(void *self, int32_t pid)
+{
+	fake_log(self, "follow %x;", pid);
+	((struct fake *)self)->pid = pid;
 	return 0;
 }
 

@@ -743,6 +743,75 @@ static void vfork_is_done_at_the_next_resume(void **state)
 	fake_free(f);
 }
 
+/* A target that can follow children. */
+static struct fake *following(bool vfork)
+{
+	static struct target_ops ops;
+	struct fake *f = greeted();
+
+	ops = *f->target.ops;
+	ops.follow = fake_follow;
+	f->target.ops = &ops;
+	ask(f, "!");
+	script(f, (struct target_stop){ .kind = STOP_FORK, .other_pid = 0x200, .is_vfork = vfork });
+	EXPECT(f, "Z0,401000,1", "OK");
+	EXPECT_START(f, "vCont;c", vfork ? "T05vfork:p200.200;" : "T05fork:p200.200;");
+	return f;
+}
+
+static void child_of_a_fork_is_followed_when_its_parent_is_let_go(void **state)
+{
+	struct fake *f = following(false);
+
+	(void)state;
+	EXPECT(f, "D;100", "OK");
+	expect_done(f, "add 0 401000 1;cont 100;del 0 401000 1;follow 200;");
+	EXPECT(f, "qfThreadInfo", "mp200.200,p200.201,p200.202");
+	EXPECT(f, "Hgp200.200", "OK");
+	EXPECT(f, "Z0,401000,1", "OK");
+	EXPECT(f, "Hgp100.100", "E03");
+	EXPECT_START(f, "vCont;c:p200.-1", "T05replaylog:end;thread:p200.200;");
+	expect_done(f, "add 0 401000 1;cont 200;");
+	EXPECT(f, "vRun;", "T05" REGS);
+	EXPECT(f, "Hgp100.100", "OK");
+	fake_free(f);
+}
+
+static void child_of_a_vfork_is_followed_when_it_runs(void **state)
+{
+	struct fake *f = following(true);
+
+	(void)state;
+	EXPECT(f, "Hgp200.200", "OK");
+	EXPECT_START(f, "p10", "0011400000000000");      /* the child's own registers */
+	EXPECT(f, "Z0,402000,1", "OK");
+	EXPECT(f, "Z0,403000,1", "OK");
+	EXPECT(f, "z0,402000,1", "OK");
+	expect_done(f, "add 0 401000 1;cont 100;");
+	EXPECT_START(f, "vCont;c:p200.-1", "T05replaylog:end;thread:p200.200;");
+	expect_done(f, "del 0 401000 1;follow 200;add 0 403000 1;cont 200;");
+	/* Only now gdb lets go of the parent. */
+	EXPECT(f, "Hgp100.100", "OK");
+	EXPECT(f, "z0,401000,1", "OK");
+	EXPECT(f, "D;100", "OK");
+	EXPECT(f, "Hgp100.100", "E03");
+	EXPECT_START(f, "bc", "T05replaylog:end;thread:p200.200;");
+	fake_free(f);
+}
+
+static void child_that_can_be_followed_can_be_let_go(void **state)
+{
+	struct fake *f = following(false);
+
+	(void)state;
+	EXPECT(f, "Hgp200.200", "OK");
+	EXPECT(f, "Z0,402000,1", "OK");
+	EXPECT(f, "D;200", "OK");
+	EXPECT(f, "vCont;c", "T05replaylog:end;" REGS);
+	expect_done(f, "add 0 401000 1;cont 100;cont 100;");
+	fake_free(f);
+}
+
 static void failed_resume_is_a_stop_with_an_explanation(void **state)
 {
 	struct fake *f = greeted();
@@ -798,6 +867,9 @@ int main(void)
 		cmocka_unit_test(child_of_a_fork_can_be_let_go),
 		cmocka_unit_test(child_of_a_fork_cannot_be_followed),
 		cmocka_unit_test(both_sides_of_a_fork_can_be_kept_until_one_runs),
+		cmocka_unit_test(child_of_a_fork_is_followed_when_its_parent_is_let_go),
+		cmocka_unit_test(child_of_a_vfork_is_followed_when_it_runs),
+		cmocka_unit_test(child_that_can_be_followed_can_be_let_go),
 		cmocka_unit_test(vfork_is_done_at_the_next_resume),
 		cmocka_unit_test(failed_resume_is_a_stop_with_an_explanation),
 		cmocka_unit_test(sentences_replace_numbers_when_gdb_understands_them),
