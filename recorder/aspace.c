@@ -11,6 +11,12 @@
 
 #define PAGE_UP(n) (((n) + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1))
 
+/* What a program gets that asks for this protection. */
+static uint8_t prot_given(const struct task *t, uint64_t prot)
+{
+	return (uint8_t)((prot & 7) | (t->read_is_exec && prot & PROT_READ ? PROT_EXEC : 0));
+}
+
 static void note_stack(struct mm *mm, uint64_t start, uint64_t len)
 {
 	struct stack_range *s = GROW(mm->mmap_stacks, mm->n_mmap_stacks, mm->cap_mmap_stacks);
@@ -109,20 +115,67 @@ void stack_relimit(struct recording *r, struct task *t)
 	maps_free(&maps);
 }
 
+/* A mapping that grows by itself: replay has it at the full size that it may reach, as it has the stack. */
+static void full_size(struct task *t, struct ev_asop *op)
+{
+	struct maps maps = { 0 };
+	const struct mapping *m;
+	struct stack_range *s;
+
+	if (maps_read(t->tid, &maps))
+		return;
+	m = maps_find(&maps, op->addr);
+	s = m ? GROW(t->mm->growing, t->mm->n_growing, t->mm->cap_growing) : NULL;
+	if (s) {
+		uint64_t low = stack_bottom(t, &maps, m);
+
+		*s = (struct stack_range){ low, op->addr + op->len };
+		t->mm->n_growing++;
+		op->len += op->addr - low;
+		op->addr = low;
+	}
+	maps_free(&maps);
+}
+
+/* Where nothing is left of one, what it might have grown into goes from the replay, too. */
+static void forget_growing(struct recording *r, struct task *t, uint64_t start, uint64_t len)
+{
+	struct mm *mm = t->mm;
+	struct maps maps = { 0 };
+
+	for (size_t i = 0; i < mm->n_growing; i++) {
+		struct stack_range s = mm->growing[i];
+		const struct mapping *m;
+
+		if (s.start >= start + len || start >= s.end)
+			continue;
+		if (!maps.v && maps_read(t->tid, &maps))
+			return;
+		m = maps_find_from(&maps, s.start);
+		if (m && m < maps.v + maps.n && m->start < s.end)
+			continue;
+		ev_asop(r, &(struct ev_asop){ .kind = AS_UNMAP, .addr = s.start, .len = s.end - s.start });
+		mm->growing[i--] = mm->growing[--mm->n_growing];
+	}
+	maps_free(&maps);
+}
+
 static void after_mmap(struct recording *r, struct task *t, const struct sys_call *c)
 {
 	uint64_t addr = (uint64_t)c->ret, len = PAGE_UP(c->arg[1]), flags = c->arg[3];
 
 	forget_stacks(t->mm, addr, len);
 	if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
-		struct ev_asop op = { .kind = AS_MAP, .prot = c->arg[2] & 7, .addr = addr, .len = len };
+		struct ev_asop op = { .kind = AS_MAP, .prot = prot_given(t, c->arg[2]), .addr = addr, .len = len };
 
 		if (flags & MAP_STACK) {
 			op.flags |= AS_STACK;
 			note_stack(t->mm, addr, len);
 		}
-		if (flags & MAP_GROWSDOWN)
+		if (flags & MAP_GROWSDOWN) {
 			op.flags |= AS_GROWSDOWN;
+			full_size(t, &op);
+		}
 		ev_asop(r, &op);
 		if (op.prot & PROT_EXEC)
 			tsc_trap(r, t);
@@ -160,7 +213,7 @@ static void after_mremap(struct recording *r, struct task *t, const struct sys_c
 static void after_brk(struct recording *r, struct task *t, const struct sys_call *c)
 {
 	uint64_t from = PAGE_UP(t->mm->brk), to = PAGE_UP((uint64_t)c->ret);
-	struct ev_asop op = { .kind = AS_MAP, .prot = PROT_READ | PROT_WRITE, .addr = from, .len = to - from };
+	struct ev_asop op = { .kind = AS_MAP, .prot = prot_given(t, PROT_READ | PROT_WRITE), .addr = from, .len = to - from };
 
 	t->mm->brk = (uint64_t)c->ret;
 	if (to < from)
@@ -289,12 +342,13 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 		forget_stacks(t->mm, op.addr, op.len);
 		if (!t->skipped)
 			ev_asop(r, &op);
+		forget_growing(r, t, op.addr, op.len);
 		unmap_above_ours(r, t);
 		break;
 	case SYS_mprotect:
 	case SYS_pkey_mprotect:
 		op.kind = AS_PROTECT;
-		op.prot = c->arg[2] & 7;
+		op.prot = prot_given(t, c->arg[2]);
 		if (c->arg[2] & PROT_GROWSDOWN)
 			whole_stack(t, &op);
 		if (op.len)

@@ -43,6 +43,8 @@ struct mm {
 	uint8_t slot_used[RL_SCRATCH_SLOTS];
 	struct stack_range *mmap_stacks;   /* mappings made with MAP_STACK */
 	size_t n_mmap_stacks, cap_mmap_stacks;
+	struct stack_range *growing;       /* mappings made with MAP_GROWSDOWN, down to where they may grow */
+	size_t n_growing, cap_growing;
 };
 
 /* What rt_sigaction(2) is given: the kernel's own struct sigaction. */
@@ -98,6 +100,8 @@ struct task {
 	bool agent_ran;                 /* it may have left something in the agent's buffer */
 	bool at_restart;                /* stopped between an ERESTART result and the restart */
 	bool segv_blocked;              /* by the program */
+	bool tsc_faults;                /* PR_TSC_SIGSEGV of the program's own */
+	bool read_is_exec;              /* personality(2): READ_IMPLIES_EXEC */
 	bool segv_forced;               /* a signal's frame could not be built: a SIGSEGV comes that no instruction raised */
 	bool tsc_due;                   /* its rdtsc must trap before it runs again */
 	bool doomed;                    /* a fatal signal of its is recorded */
@@ -111,6 +115,7 @@ struct task {
 	int slot;                       /* of scratch memory; -1 */
 	struct ev_new_task child;       /* made by the current call */
 	uint64_t child_settid;          /* where the kernel wrote the child's id, in the child's memory; 0 */
+	int32_t child_sees;             /* what it wrote there */
 
 	uint64_t clear_tid;             /* set_tid_address(2) */
 	uint64_t robust_list;           /* set_robust_list(2) */

@@ -65,8 +65,10 @@ static void entry_open(struct task *t, uint64_t name)
 static void entry_prctl(struct recording *r, struct task *t)
 {
 	switch (t->call.arg[0]) {
-	case PR_SET_TSC:
-		skip(t, 0);
+	case PR_SET_TSC:         /* it goes on trapping to us */
+		skip(t, t->call.arg[1] == PR_TSC_ENABLE || t->call.arg[1] == PR_TSC_SIGSEGV ? 0 : -EINVAL);
+		if (t->forced == 0)
+			t->tsc_faults = t->call.arg[1] == PR_TSC_SIGSEGV;
 		break;
 	case PR_SET_SYSCALL_USER_DISPATCH:   /* calls that we would not see */
 		skip(t, -EINVAL);
@@ -216,7 +218,7 @@ static void exit_setrlimit(struct recording *r, struct task *t, uint64_t pid, ui
 /* The time stamp counter traps to us, not to the program. */
 static void exit_get_tsc(struct recording *r, struct task *t)
 {
-	int mode = PR_TSC_ENABLE;
+	int mode = t->tsc_faults ? PR_TSC_SIGSEGV : PR_TSC_ENABLE;
 
 	if (t->call.ret == 0 && mem_write(t->mm->mem_fd, t->call.arg[1], &mode, sizeof(mode)) == 0)
 		ev_write_bytes(r, t->no, t->call.arg[1], &mode, sizeof(mode));
@@ -231,6 +233,8 @@ void quirk_exit(struct recording *r, struct task *t)
 		exit_get_tsc(r, t);
 	if (t->call.nr == SYS_rt_sigaction)
 		signal_note_action(t);
+	if (t->call.nr == SYS_personality && t->call.ret >= 0 && (uint32_t)t->call.arg[0] != 0xffffffff)
+		t->read_is_exec = t->call.arg[0] & READ_IMPLIES_EXEC;
 	if (t->call.nr == SYS_rt_sigqueueinfo || t->call.nr == SYS_rt_tgsigqueueinfo)
 		signal_note_sent(t);
 	if (t->call.nr == SYS_rt_sigprocmask || t->call.nr == SYS_rt_sigreturn)

@@ -61,6 +61,26 @@ static bool default_stops(int sig)
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
+/*
+ * The first process of a process namespace ignores what would end it by default (signal(7)): the kernel tells its tracer
+ * of the signal first, and drops it then.
+ */
+static bool is_first_process(const struct task *t)
+{
+	char path[64], text[4096];
+	autoclose int fd = -1;
+	const char *at, *end;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", t->proc->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	at = strstr(text, "\nNSpid:");
+	end = at ? strchr(at + 1, '\n') : NULL;
+	return end && end - at > 2 && end[-1] == '1' && end[-2] == '\t';
+}
+
 /* Whether the instruction at rip raised it, so that it comes by itself at replay. */
 static bool is_fault(const siginfo_t *info)
 {
@@ -217,6 +237,8 @@ void signal_stop(struct recording *r, struct task *t)
 		return;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);
+	if (disp == DISP_DEFAULT && sig != SIGKILL && sig != SIGSTOP && (!is_fault(&info) || forced) && is_first_process(t))
+		disp = DISP_IGNORE;
 	if (disp == DISP_IGNORE || (disp == DISP_DEFAULT && (default_ignores(sig) || default_stops(sig)))) {
 		if (!(is_fault(&info) && disp == DISP_IGNORE && !forced)) {
 			if (default_stops(sig) && disp == DISP_DEFAULT && !t->at_restart && !agent_leave(r, t))

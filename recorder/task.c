@@ -37,6 +37,7 @@ void mm_put(struct mm *mm)
 		close(mm->mem_fd);
 	agent_free(mm->agent);
 	free(mm->mmap_stacks);
+	free(mm->growing);
 	free(mm);
 }
 
@@ -256,6 +257,14 @@ static struct task *child_make(struct recording *r, struct task *parent, pid_t t
 				mm->n_mmap_stacks++;
 			}
 		}
+		for (size_t i = 0; i < parent->mm->n_growing; i++) {
+			struct stack_range *s = GROW(mm->growing, mm->n_growing, mm->cap_growing);
+
+			if (s) {
+				*s = parent->mm->growing[i];
+				mm->n_growing++;
+			}
+		}
 	}
 	if (!(c->flags & CLONE_THREAD))
 		p = proc_add(r, tid, mm);
@@ -300,6 +309,8 @@ void task_new_child(struct recording *r, struct task *parent)
 	child_stack(child, parent, &c);
 	agent_new_child(parent, child, c.flags);
 	child->segv_blocked = parent->segv_blocked;
+	child->tsc_faults = parent->tsc_faults;
+	child->read_is_exec = parent->read_is_exec;
 	child->cpus = parent->cpus;
 	child->tsc_due = parent->tsc_due;
 	seccomp_inherit(child, parent);
@@ -308,6 +319,9 @@ void task_new_child(struct recording *r, struct task *parent)
 	if (c.flags & CLONE_CHILD_CLEARTID)
 		child->clear_tid = c.child_tid;
 	parent->child_settid = c.flags & CLONE_CHILD_SETTID ? c.child_tid : 0;
+	/* In a process namespace of its own it is another number than ours. */
+	if (!parent->child_settid || mem_read(child->mm->mem_fd, c.child_tid, &parent->child_sees, sizeof(parent->child_sees)))
+		parent->child_sees = tid;
 	nt->task = child->no;
 	nt->proc = child->proc->no;
 	nt->tid = tid;
@@ -335,10 +349,8 @@ void task_new_child(struct recording *r, struct task *parent)
 
 void ev_child_settid(struct recording *r, struct task *parent)
 {
-	int32_t tid = parent->child.tid;
-
 	if (parent->child_settid)
-		ev_write_bytes(r, parent->child.task, parent->child_settid, &tid, sizeof(tid));
+		ev_write_bytes(r, parent->child.task, parent->child_settid, &parent->child_sees, sizeof(parent->child_sees));
 }
 
 /* ---- death ---- */
@@ -564,6 +576,7 @@ int task_execed(struct recording *r, struct task *t)
 	t->where = AT_USER;
 	t->clear_tid = t->robust_list = 0;
 	t->restart_nr = -1;
+	t->read_is_exec = false;
 	signal_note_mask(t);
 	if (t->proc->segv.handler != (uint64_t)(uintptr_t)SIG_IGN)
 		memset(&t->proc->segv, 0, sizeof(t->proc->segv));

@@ -198,7 +198,7 @@ static unsigned run_trapped(struct recording *r, struct task *t, const uint8_t *
 		return in.len;
 	}
 	rdtscp = in.flags & INSN_RDTSCP;
-	if (!rdtscp && !(in.flags & INSN_RDTSC))
+	if ((!rdtscp && !(in.flags & INSN_RDTSC)) || t->tsc_faults)
 		return 0;
 	tsc = read_tsc(&aux);
 	regs->rax = (uint32_t)tsc;
