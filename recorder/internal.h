@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/user.h>
 #include "common/buf.h"
@@ -179,6 +180,7 @@ struct recording {
 	bool unflushed;                 /* events were appended since the last flush */
 	struct sigaction old_alarm;     /* as we were started with */
 	sigset_t old_mask;
+	struct rlimit old_nofile;
 	cpu_set_t cpus;                 /* what the program is to see as its processors */
 	int cpu;
 	bool cpuid_faults;

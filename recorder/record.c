@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "common/err.h"
 #include "common/log.h"
+#include "common/nofile.h"
 #include "recorder/internal.h"
 #include "tracee/caps.h"
 #include "tracee/confine.h"
@@ -218,10 +219,12 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	if (stat("/proc/self/stat", &proc) == 0)
 		r->proc_dev = proc.st_dev;
 	catch_signals();
+	nofile_raise(&r->old_nofile);
 	err = pin(r);
 	if (!err)
 		err = open_trace(r);
 	if (err) {
+		nofile_restore(&r->old_nofile);
 		free(r);
 		return err;
 	}
@@ -234,6 +237,7 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	learn_warn(r);
 	drop_all(r);
 	finish = trace_finish(r->w, ret->wait_status);
+	nofile_restore(&r->old_nofile);
 	free(r);
 	return err ? err : finish;
 }

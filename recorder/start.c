@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/err.h"
+#include "common/nofile.h"
 #include "common/scope.h"
 #include "agent/abi.h"
 #include "tracee/confine.h"
@@ -57,6 +58,7 @@ static void child_main(struct recording *r, int go_fd, int report_fd)
 	/* Our handlers go with the exec; what we found ignored or blocked the program finds so, too. */
 	sigaction(SIGALRM, &r->old_alarm, NULL);
 	sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
+	nofile_restore(&r->old_nofile);
 	err = r->outer_filter ? 0 : confine_self(CONFINE_TRACE, RL_STUB_CALL + 2, r->opts->agent ? AGENT_SYSCALL + 2 : 0);
 	if (!err) {
 		execvp(r->opts->argv[0], r->opts->argv);

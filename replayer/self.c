@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/time.h>
+#include "common/nofile.h"
 #include "tracee/pin.h"
 
 #define TICK_US 50000
@@ -17,6 +18,7 @@ static struct {
 	cpu_set_t cpus;
 	struct sigaction old_alarm;
 	sigset_t old_mask;
+	struct rlimit old_nofile;
 } self;
 
 static void on_tick(int sig)
@@ -41,6 +43,7 @@ void self_enter(int cpu)
 	if (self.users++)
 		return;
 	self.pinned = pin_self(cpu, &self.cpus) >= 0;
+	nofile_raise(&self.old_nofile);
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	sigaction(SIGALRM, &sa, &self.old_alarm);
@@ -55,6 +58,7 @@ void self_leave(void)
 	tick_every(0);
 	pthread_sigmask(SIG_SETMASK, &self.old_mask, NULL);
 	sigaction(SIGALRM, &self.old_alarm, NULL);
+	nofile_restore(&self.old_nofile);
 	if (self.pinned)
 		sched_setaffinity(0, sizeof(self.cpus), &self.cpus);
 }

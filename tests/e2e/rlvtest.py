@@ -77,11 +77,11 @@ def stop_group(p):
             continue
 
 
-def run(cmd, stdin=None, cwd=None, env=None, timeout=120, what="it"):
+def run(cmd, stdin=None, cwd=None, env=None, timeout=120, what="it", preexec_fn=None):
     """Run a command to its end. stdin: None (/dev/null), bytes (through a pipe) or an open file."""
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE if isinstance(stdin, bytes) else stdin
     p = subprocess.Popen(cmd, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
-                         env=plain_env(env), start_new_session=True)
+                         env=plain_env(env), start_new_session=True, preexec_fn=preexec_fn)
     try:
         out, err = p.communicate(stdin if isinstance(stdin, bytes) else None, timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -1,5 +1,4 @@
 /* clone and clone3 with the less common flags; pidfds: waited for, signalled through, given to poll. */
-#define _GNU_SOURCE
 #include "guest.h"
 #include <fcntl.h>
 #include <linux/sched.h>

@@ -1,5 +1,4 @@
 /* A daemon: forked twice, in a session of its own, with descriptors on /dev/null; its work is done after its parents ended. */
-#define _GNU_SOURCE
 #include "guest.h"
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,4 @@
 /* A mapping that grows downwards as it is touched, as stacks of old did. */
-#define _GNU_SOURCE
 #include "guest.h"
 #include <sys/mman.h>
 

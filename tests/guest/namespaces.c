@@ -2,7 +2,6 @@
  * Namespaces of the program's own: a user namespace, a host name, a process that is number 1, a root directory of its own.
  * Where the system forbids user namespaces it says so, recorded or not.
  */
-#define _GNU_SOURCE
 #include "guest.h"
 #include <fcntl.h>
 #include <sched.h>

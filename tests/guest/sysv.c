@@ -1,5 +1,4 @@
 /* System V: shared memory between processes, semaphores with undo, message queues by type. */
-#define _GNU_SOURCE
 #include "guest.h"
 #include <sys/ipc.h>
 #include <sys/msg.h>
