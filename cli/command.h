@@ -32,6 +32,6 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);  /* argv[0] is the command's name; returns the exit status */
 };
 
-extern const struct command cmd_record, cmd_replay, cmd_gdbserver, cmd_dump, cmd_info, cmd_ps, cmd_doctor;
+extern const struct command cmd_record, cmd_replay, cmd_gdbserver, cmd_dump, cmd_info, cmd_locks, cmd_ps, cmd_doctor;
 
 #endif

@@ -8,7 +8,7 @@
 #include "cli/text.h"
 
 static const struct command *const commands[] = {
-	&cmd_record, &cmd_replay, &cmd_gdbserver, &cmd_dump, &cmd_info, &cmd_ps, &cmd_doctor,
+	&cmd_record, &cmd_replay, &cmd_gdbserver, &cmd_dump, &cmd_info, &cmd_locks, &cmd_ps, &cmd_doctor,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -1,5 +1,6 @@
 /* Is this the instant? Comparing a task's state with a recorded clock point. */
 #include "replayer/internal.h"
+#include "replayer/lockhook.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -52,6 +53,8 @@ static bool page_equal(struct rtask *t, const struct ev_page *p)
 
 	if (mem_read(t->host->mem_fd, p->addr, bytes, sizeof(bytes)))
 		return false;
+	if (t->host->locks)
+		lockhook_unpatch(t->host->locks, p->addr, bytes);
 	memset(bytes, 0, p->dead_bytes);
 	return page_hash_of(bytes) == p->hash;
 }
@@ -74,6 +77,8 @@ static int64_t batch_differs(struct rtask *t, const struct event *ev, uint32_t i
 		const struct ev_page *p = &ev->pages[i + k];
 		uint8_t *page = bytes + (size_t)k * TRACE_PAGE;
 
+		if (k < got && t->host->locks)
+			lockhook_unpatch(t->host->locks, p->addr, page);
 		if (k < got) {
 			memset(page, 0, p->dead_bytes);
 			if (page_hash_of(page) == p->hash)

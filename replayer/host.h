@@ -22,6 +22,7 @@ struct host {
 	size_t n_threads, cap_threads;
 	struct shared_maps shared;     /* its MAP_SHARED mappings */
 	uint64_t stubs[4];             /* where filters' code lies at present (site.h): no memory of the program's */
+	struct lock_table *locks;      /* lockhook.h; NULL: no function is patched */
 	const struct host *copy_of;    /* while a session is cloned: whose copy it is */
 	struct host *next;
 };

@@ -76,7 +76,7 @@ bool leap_wanted(struct session *s, const struct run_ctl *ctl)
 	const struct event *ev = s->ev;
 	struct site_note *note;
 
-	if (!ev || ev->kind != EV_CLOCK || s->frozen)
+	if (!ev || ev->kind != EV_CLOCK || s->frozen || s->locks)
 		return false;
 	if (ctl && (ctl->n_breaks || ctl->n_watches || ctl->step_task || ctl->until || ctl->pass || ctl->interrupted))
 		return false;

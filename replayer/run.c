@@ -15,6 +15,7 @@
 #include "replayer/leap.h"
 #include "replayer/self.h"
 #include "replayer/agent.h"
+#include "replayer/lockhook.h"
 #include "replayer/site.h"
 #include "replayer/traps.h"
 #include "replayer/watch.h"
@@ -490,6 +491,8 @@ static int advance(struct run *r, bool first)
 		if (r->deadline_ns)
 			r->deadline_ns += r->pass_ns;
 	}
+	if (!got)
+		got = lockhook_depart(r->s, r->t, &r->traps, r->sites);
 	if (got)
 		return got;
 	if (r->stepping || traps_has(&r->traps, r->t->regs.rip) || !sites_can_resume(r->sites)) {
@@ -510,10 +513,14 @@ static int advance(struct run *r, bool first)
 	if (!got)
 		got = sites_insert(r->sites);
 	if (!got)
+		got = lockhook_arm(r->s, r->t);
+	if (!got)
 		got = go(r, PTRACE_SYSEMU, &st);
 	if (sites_remove(r->sites) && !got)
 		got = -EFAULT;
 	traps_remove(&r->traps, mem_fd);
+	if (!got)
+		got = lockhook_settle(r->s, r->t, &r->traps, r->sites, &st);
 	if (!got)
 		got = sites_settle(r->sites, &st);
 	if (got > 0) {
@@ -584,8 +591,9 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 	ret->task = s->ev->task;
 	s->as_gen += s->as_changing;
 	s->as_changing = changes_mappings(s->ev);
-	if (!needs_run(s->ev))
-		return 0;
+	got = lockhook_see(s);
+	if (got || !needs_run(s->ev))
+		return got;
 	r.t = session_task(s, s->ev->task);
 	if (!r.t || r.t->dead || !r.t->host)
 		return diverged(s, NULL, s->ev, "there is no such task");
@@ -593,10 +601,13 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 	if (r.t->at_entry)
 		return 0;
 	got = plan_traps(&r);
+	if (!got)
+		got = lockhook_begin(s, r.t, &r.traps);
 	if (!got && ctl && ctl->n_watches)
 		got = watch_arm(s, r.t, ctl, &r.watch);
 	if (!got)
-		got = sites_open(s, r.t, &r.traps, (r.watch ? 0 : SITES_READ_MEMORY) | (until_here(&r) ? 0 : SITES_PROTECT), &r.sites);
+		got = sites_open(s, r.t, &r.traps, (r.watch ? 0 : SITES_READ_MEMORY) | (until_here(&r) ? 0 : SITES_PROTECT) |
+				 (s->locks ? SITES_RETURNS_MOVE : 0), &r.sites);
 	if (!got)
 		got = plan_sites(&r);
 	for (bool first = true; !got; first = false)

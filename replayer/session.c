@@ -6,6 +6,7 @@
 #include <string.h>
 #include "common/err.h"
 #include "replayer/internal.h"
+#include "replayer/lockhook.h"
 #include "replayer/self.h"
 #include "replayer/site.h"
 #include "tracee/remote.h"
@@ -90,6 +91,7 @@ void session_close(struct session *s)
 	host_kill(s->seed);
 	objects_close(s->objects);
 	site_book_put(s->book);
+	lockhooks_close(s->locks);
 	if (s->it)
 		trace_iter_close(s->it);
 	free(s);

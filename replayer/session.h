@@ -130,6 +130,7 @@ struct session {
 	uint64_t as_gen;               /* counts events that changed mappings */
 	uint64_t last_time_ns;         /* the last event's */
 	bool as_changing;              /* the next event does */
+	struct lockhooks *locks;       /* lockhook.h; NULL: nobody looks at locks */
 	char report[16384];            /* of a divergence */
 };
 

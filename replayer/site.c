@@ -48,6 +48,20 @@ static struct site *site_at(const struct sites *ss, uint64_t addr)
 	return NULL;
 }
 
+static enum site_kind stop_kind(const struct site *x);
+
+void sites_give_way(struct sites *ss, uint64_t addr)
+{
+	for (size_t i = 0; i < ss->n; i++) {
+		struct site *x = &ss->v[i];
+
+		if (x->kind == SITE_FILTER && addr - x->addr < x->filter.n_displaced) {
+			x->kind = stop_kind(x);
+			x->no_filter = true;
+		}
+	}
+}
+
 bool sites_has(const struct sites *ss, uint64_t addr)
 {
 	return site_at(ss, addr) != NULL;
@@ -84,6 +98,26 @@ static int place_site(struct sites *ss, struct site *x)
 	return 0;
 }
 
+/* Words that may be return addresses tell nothing where those are moved. */
+static int drop_returns(struct sites *ss, struct site *x)
+{
+	const struct maps *maps;
+	size_t kept = 0;
+	int err = ss->flags & SITES_RETURNS_MOVE ? site_book_maps(ss, &maps) : -ENODATA;
+
+	if (err)
+		return err == -ENODATA ? 0 : err;
+	for (size_t i = 0; i < x->n_cand; i++) {
+		const struct filter_test *f = &x->cand[i].test;
+		const struct mapping *m = f->kind == FILTER_ABS && f->size == 8 ? maps_find(maps, f->want) : NULL;
+
+		if (!m || !(m->prot & PROT_EXEC))
+			x->cand[kept++] = x->cand[i];
+	}
+	x->n_cand = kept;
+	return 0;
+}
+
 int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, struct run_pass *pass)
 {
 	struct site *x = site_at(ss, addr);
@@ -103,11 +137,13 @@ int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, str
 		x->want[x->n_wants++] = *want;
 	if (pass)
 		x->pass = pass;
-	if (want && x->n_wants == 1)
+	if (want && x->n_wants == 1) {
 		site_candidates(x, want, ss->flags & SITES_READ_MEMORY);
-	else if (want)
+		err = drop_returns(ss, x);
+	} else if (want) {
 		site_candidates_common(x, want);
-	return 0;
+	}
+	return err;
 }
 
 /* ---- building filters ---- */

@@ -34,6 +34,7 @@ struct sites;
 enum sites_flags {
 	SITES_READ_MEMORY = 1,   /* any memory may be read at any pass: no page is guarded by a watch */
 	SITES_PROTECT = 2,       /* protections may be changed: nobody looks at them meanwhile */
+	SITES_RETURNS_MOVE = 4,  /* return addresses on the stack may be others while the task runs (lockhook.h) */
 };
 
 /** @traps  the user's breakpoints, looked at until sites_close. @flags  enum sites_flags. */
@@ -44,6 +45,9 @@ int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, str
 
 /** Take everything away. The task must have been settled. NULL is fine. */
 void sites_close(struct sites *ss);
+
+/** An int3 has come to addr since: no filter may cover it. */
+void sites_give_way(struct sites *ss, uint64_t addr);
 
 bool sites_has(const struct sites *ss, uint64_t addr);
 

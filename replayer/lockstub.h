@@ -1,0 +1,72 @@
+/*
+ * Machine code that writes down calls of lock functions while a replay runs, without stopping it. A function's first
+ * instructions give way to a jump to a stub, which appends a record to a buffer, runs the displaced instructions and
+ * goes on behind them. If the return is of interest too, the stub puts the address of the return stub in the place of
+ * the return address; the return stub appends a record, puts the address back where it was (it is dead by then, but
+ * still looked at by the state clock) and goes there.
+ *
+ * All registers and flags are kept. All of this lies in memory that no recording uses (tracee/layout.h).
+ */
+#ifndef RELIVE_LOCKSTUB_H
+#define RELIVE_LOCKSTUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tracee/insn.h"
+#include "tracee/layout.h"
+
+#define LOCKSTUB_BASE    (RL_SCRATCH + 0x1000000)
+#define LOCKSTUB_VARS    LOCKSTUB_BASE                 /* struct lockstub_vars, then the stubs' addresses */
+#define LOCKSTUB_CODE    (LOCKSTUB_BASE + 0x1000)      /* the return stub, then one stub a function */
+#define LOCKSTUB_BYTES   256
+#define LOCKSTUB_MAX     240
+#define LOCKSTUB_BUF     (LOCKSTUB_BASE + 0x20000)
+#define LOCKSTUB_RECORDS 32768
+#define LOCKSTUB_ALL     (0x20000 + LOCKSTUB_RECORDS * 32)
+
+struct lockstub_vars {
+	uint64_t table;        /* not 0: which functions are patched in this memory */
+	uint64_t pos;          /* where the next record goes */
+	uint64_t rax, rcx;     /* the program's, while a stub runs */
+	uint64_t ret;          /* the return address taken away, */
+	uint64_t ret_at;       /* and from where; 0: none */
+};
+
+struct lockstub_record {
+	uint64_t what;         /* index of the function, or LOCKSTUB_RETURNED */
+	uint64_t value;        /* first argument, or result */
+	uint64_t ret;          /* return address */
+	uint64_t rsp;          /* at the entry; behind the return */
+};
+#define LOCKSTUB_RETURNED 0x7fffffff
+
+struct lockstub {
+	uint64_t addr, stub;           /* of the function, of its code here */
+	uint8_t n_patch;               /* bytes replaced at the function */
+	uint8_t patch[32], orig[32];
+	uint8_t n_insns;
+	uint8_t from[8];               /* of the displaced instructions: offset in the function, */
+	uint8_t to[8];                 /* and in the stub */
+	uint8_t full, nested;          /* offsets of its traps: the buffer is full; another function is to return still */
+	uint16_t n;
+	uint8_t code[LOCKSTUB_BYTES];
+};
+
+/**
+ * Make patch and stub number @index of a function.
+ * @code  bytes around it, at least 64 from it on if there are.
+ * 0, or -RL_EUNSUPPORTED: it cannot be patched.
+ */
+int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, bool with_return, struct lockstub *ret);
+
+/** The return stub: its code, its length, and the offset of its trap at a full buffer. */
+size_t lockstub_build_return(uint8_t code[LOCKSTUB_BYTES], uint8_t *ret_full);
+
+static inline bool lockstub_holds(uint64_t addr)
+{
+	return addr >= LOCKSTUB_CODE && addr < LOCKSTUB_BUF;
+}
+
+#endif
