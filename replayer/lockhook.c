@@ -12,7 +12,7 @@
 #include "tracee/elfsym.h"
 #include "tracee/remote.h"
 
-#define BEHIND 4096    /* bytes of a function in which jumps into its first instructions are looked for: its loops */
+#define AROUND 4096    /* bytes looked at: behind a function's entry for loops to its beginning, on both sides for padding */
 
 #define LOCK_FUNC(name_, op_, how_) { name_, op_, how_ },
 const struct lock_func lock_funcs[] = {
@@ -153,9 +153,15 @@ void lockhook_unpatch(const struct lock_table *tab, uint64_t addr, uint8_t *page
 	for (size_t i = 0; i < tab->n; i++) {
 		const struct lock_hook *k = &tab->v[i];
 
-		for (unsigned b = 0; k->patched && !k->aside && b < k->stub.n_patch; b++) {
+		if (!k->patched)
+			continue;
+		for (unsigned b = 0; !k->aside && b < k->stub.n_patch; b++) {
 			if (k->addr + b - addr < TRACE_PAGE)
 				page[k->addr + b - addr] = k->stub.orig[b];
+		}
+		for (unsigned b = 0; k->stub.cave && b < LOCKSTUB_CAVE; b++) {
+			if (k->stub.cave + b - addr < TRACE_PAGE)
+				page[k->stub.cave + b - addr] = k->stub.cave_orig[b];
 		}
 	}
 }
@@ -243,24 +249,66 @@ static void forget_range(struct lock_table *tab, uint64_t addr, uint64_t len)
 	tab->n = kept;
 }
 
+static bool cave_taken(const void *arg, uint64_t addr)
+{
+	const struct lock_table *tab = arg;
+
+	for (size_t i = 0; i < tab->n; i++) {
+		if (tab->v[i].patched && tab->v[i].stub.cave + LOCKSTUB_CAVE > addr && tab->v[i].stub.cave < addr + LOCKSTUB_CAVE)
+			return true;
+	}
+	return false;
+}
+
+/* From its entry on; the padding may be before it. */
+static int build(struct lock_table *tab, struct lock_hook *k, const struct insn_code *around, enum lockstub_form form)
+{
+	size_t off = (size_t)(k->addr - around->addr), reach = form == LOCKSTUB_SHORT ? 0x78 : AROUND;
+	struct insn_code code = { .bytes = around->bytes + off, .n = around->n - off, .addr = k->addr, .known = k->addr };
+	uint64_t lo = off > reach ? k->addr - reach : around->addr + 32, cave = 0;
+
+	if (form != LOCKSTUB_FAR)
+		cave = off < 64 ? 0 : lockstub_find_cave(around, lo, k->addr + reach, cave_taken, tab);
+	if (form != LOCKSTUB_FAR && !cave)
+		return -RL_EUNSUPPORTED;
+	return lockstub_build(&code, form, cave, tab->n_stubs, k->func->how == BOTH, &k->stub);
+}
+
+static int build_best(struct lock_table *tab, struct lock_hook *k, const struct insn_code *around)
+{
+	size_t off = (size_t)(k->addr - around->addr);
+	struct insn first;
+	int err = insn_decode(around->bytes + off, around->n - off, k->addr, &first);
+
+	if (err)
+		return err;
+	err = build(tab, k, around, first.len < LOCKSTUB_NEAR ? LOCKSTUB_SHORT : LOCKSTUB_NEAR);
+	if (err && first.len < LOCKSTUB_NEAR)
+		err = build(tab, k, around, LOCKSTUB_NEAR);
+	return err ? build(tab, k, around, LOCKSTUB_FAR) : 0;
+}
+
 static void try_patch(struct lock_table *tab, struct lock_hook *k, const struct lock_change *c)
 {
-	static uint8_t bytes[BEHIND];
-	uint64_t end = c->addr + c->len - k->addr > BEHIND ? k->addr + BEHIND : c->addr + c->len;
-	struct insn_code code = { .bytes = bytes, .n = (size_t)(end - k->addr), .addr = k->addr, .known = k->addr };
-	unsigned index = tab->n_stubs;
+	static uint8_t bytes[2 * AROUND];
+	uint64_t from = k->addr - c->addr > AROUND ? k->addr - AROUND : c->addr;
+	uint64_t end = c->addr + c->len - k->addr > AROUND ? k->addr + AROUND : c->addr + c->len;
+	struct insn_code around = { .bytes = bytes, .n = (size_t)(end - from), .addr = from, .known = k->addr };
 	int mem_fd = tab->host->mem_fd;
+	struct lockstub *s = &k->stub;
 
-	if (k->func->how == STOP || mem_read(mem_fd, k->addr, bytes, code.n))
+	if (k->func->how == STOP || mem_read(mem_fd, from, bytes, around.n))
 		return;
-	if (lockstub_build(&code, k->addr, index, k->func->how == BOTH, &k->stub)) {
+	if (build_best(tab, k, &around)) {
 		log_debug("%s cannot be patched", k->func->name);
 		return;
 	}
+	if (s->cave)
+		memcpy(s->cave_orig, bytes + (s->cave - from), LOCKSTUB_CAVE);
+	k->patched = mem_write(mem_fd, s->stub, s->code, s->n) == 0 &&
+		     mem_write(mem_fd, LOCKSTUB_VARS + sizeof(struct lockstub_vars) + 8 * tab->n_stubs, &s->stub, 8) == 0 &&
+		     (!s->cave || mem_write(mem_fd, s->cave, s->cave_patch, LOCKSTUB_CAVE) == 0) && lock_hook_put(tab, k, true) == 0;
 	tab->n_stubs++;
-	k->patched = mem_write(mem_fd, k->stub.stub, k->stub.code, k->stub.n) == 0 &&
-		     mem_write(mem_fd, LOCKSTUB_VARS + sizeof(struct lockstub_vars) + 8 * index, &k->stub.stub, 8) == 0 &&
-		     lock_hook_put(tab, k, true) == 0;
 }
 
 static int add_hooks(struct lockhooks *h, struct lock_table *tab, const struct lock_change *c)
@@ -277,8 +325,8 @@ static int add_hooks(struct lockhooks *h, struct lock_table *tab, const struct l
 			return -ENOMEM;
 		*k = (struct lock_hook){ .addr = addr, .func = &lock_funcs[f->func] };
 		try_patch(tab, k, c);
-		tab->lo = addr < tab->lo ? addr : tab->lo;
-		tab->hi = addr + LOCKSTUB_BYTES > tab->hi ? addr + LOCKSTUB_BYTES : tab->hi;
+		tab->lo = addr - AROUND < tab->lo ? addr - AROUND : tab->lo;
+		tab->hi = addr + AROUND > tab->hi ? addr + AROUND : tab->hi;
 		tab->n++;
 		h->n_functions++;
 	}
@@ -351,6 +399,11 @@ static bool near_hooks(const struct lock_table *tab, uint64_t addr, uint64_t len
 	return tab && tab->n && addr < tab->hi && addr + len > tab->lo;
 }
 
+static bool overlaps(const struct ev_write *w, uint64_t addr, uint64_t len)
+{
+	return w->addr < addr + len && w->addr + w->len > addr;
+}
+
 /* Another patch comes where ours is: from now on, stop there. */
 static int give_way(struct lockhooks *h, const struct ev_write *w)
 {
@@ -361,9 +414,11 @@ static int give_way(struct lockhooks *h, const struct ev_write *w)
 	for (size_t i = 0; !err && near_hooks(tab, w->addr, w->len) && i < tab->n; i++) {
 		struct lock_hook *k = &tab->v[i];
 
-		if (!k->patched || w->addr >= k->addr + k->stub.n_patch || w->addr + w->len <= k->addr)
+		if (!k->patched || !(overlaps(w, k->addr, k->stub.n_patch) || overlaps(w, k->stub.cave, LOCKSTUB_CAVE)))
 			continue;
 		err = k->aside ? 0 : lock_hook_put(tab, k, false);
+		if (!err && k->stub.cave)
+			err = mem_write(tab->host->mem_fd, k->stub.cave, k->stub.cave_orig, LOCKSTUB_CAVE);
 		k->patched = k->aside = false;
 	}
 	return err;

@@ -20,7 +20,7 @@ struct lock_hook {
 	uint64_t addr;
 	const struct lock_func *func;
 	bool patched;             /* else int3 while a task runs */
-	bool aside;               /* patched, but not just now: a clock point is too near */
+	bool aside;               /* patched, but not just now: a clock point is among the bytes */
 	struct lockstub stub;
 };
 

@@ -9,7 +9,7 @@
 #include "common/grow.h"
 #include "tracee/remote.h"
 
-#define NEAR 32              /* a clock point's int3 or filter so near to a patch would be in its way */
+#define FILTER_REACH 20      /* a filter replaces at most so many bytes from its site on */
 #define UNWOUND_MAX 0x40000  /* a frame so far below the stack pointer has been left; one further away is on another stack */
 
 #define VAR(member) (LOCKSTUB_VARS + offsetof(struct lockstub_vars, member))
@@ -213,27 +213,62 @@ static int enter_by_stop(struct lockhooks *h, struct rtask *t, const struct lock
 	return k->func->how == STOP ? stop_at_return(top_of(h, t->no), traps, sites) : 0;
 }
 
+/*
+ * The task stands behind a call. If the call has returned, its return address is still below the stack pointer; if it was
+ * left by an exception, whoever caught that has made calls since.
+ */
+static int came_back(struct lockhooks *h, struct lock_pend *p, const struct rtask *t)
+{
+	uint64_t popped;
+	int err = mem_read(t->host->mem_fd, t->regs.rsp - 8, &popped, 8);
+
+	if (err)
+		return err;
+	if (popped == p->ret) {
+		returned(h, p, t->regs.rax);
+		return 0;
+	}
+	lock_emit(h, p, LOCK_UNWOUND, 0, 0);
+	drop(h, p);
+	return 0;
+}
+
+static bool stands_behind(const struct lock_pend *p, const struct rtask *t)
+{
+	return p->task == t->no && p->ret == t->regs.rip && p->rsp + 8 == t->regs.rsp;
+}
+
+/* Those that the task has left; deeper ones cannot be in progress either. */
+static int look_for_returns(struct lockhooks *h, const struct rtask *t)
+{
+	int err = 0;
+
+	for (size_t i = h->n_pends; !err && i--;) {
+		if (!stands_behind(&h->pends[i], t))
+			continue;
+		for (size_t k = h->n_pends; k-- > i + 1;) {
+			if (h->pends[k].task != t->no)
+				continue;
+			lock_emit(h, &h->pends[k], LOCK_UNWOUND, 0, 0);
+			drop(h, &h->pends[k]);
+		}
+		err = came_back(h, &h->pends[i], t);
+	}
+	return err;
+}
+
 int lockhook_depart(struct session *s, struct rtask *t, struct traps *traps, struct sites *sites)
 {
 	struct lockhooks *h = s->locks;
 	struct lock_table *tab = t->host->locks;
 	const struct lock_hook *k;
-	struct lock_pend *p;
+	int err;
 
 	if (!h || !tab || lockstub_holds(t->regs.rip))
 		return 0;
-	while ((p = top_of(h, t->no)) && p->ret == t->regs.rip && p->rsp + 8 == t->regs.rsp)
-		returned(h, p, t->regs.rax);
-	/* Deeper ones were left. */
-	for (size_t i = h->n_pends; p && i--;) {
-		if (h->pends[i].task == t->no && h->pends[i].ret == t->regs.rip && h->pends[i].rsp + 8 == t->regs.rsp) {
-			note_unwound(h, t->no, h->pends[i].rsp);
-			p = top_of(h, t->no);
-			if (p && p->ret == t->regs.rip && p->rsp + 8 == t->regs.rsp)
-				returned(h, p, t->regs.rax);
-			break;
-		}
-	}
+	err = look_for_returns(h, t);
+	if (err)
+		return err;
 	k = lock_hook_at(tab, t->regs.rip);
 	return k && (!k->patched || k->aside) ? enter_by_stop(h, t, k, traps, sites) : 0;
 }
@@ -350,6 +385,12 @@ void lockhooks_end(struct session *s)
 	finish_seen(s->locks);
 }
 
+/* The patch is code like any other to what waits at its first byte; but not to what waits in it, or would run into it. */
+static bool in_the_way(const struct event *ev, uint64_t patch, uint64_t n)
+{
+	return ev->kind == EV_CLOCK && ev->before.rip != patch && ev->before.rip + FILTER_REACH > patch && ev->before.rip < patch + n;
+}
+
 int lockhook_begin(struct session *s, struct rtask *t, struct traps *traps)
 {
 	struct lockhooks *h = s->locks;
@@ -362,8 +403,7 @@ int lockhook_begin(struct session *s, struct rtask *t, struct traps *traps)
 	tab = err ? NULL : t->host->locks;
 	for (size_t i = 0; tab && !err && i < tab->n; i++) {
 		struct lock_hook *k = &tab->v[i];
-		bool near = s->ev->kind == EV_CLOCK && s->ev->before.rip + NEAR > k->addr &&
-			    s->ev->before.rip < k->addr + k->stub.n_patch;
+		bool near = in_the_way(s->ev, k->addr, k->stub.n_patch) || in_the_way(s->ev, k->stub.cave, LOCKSTUB_CAVE);
 
 		if (k->patched && near != k->aside)
 			err = lock_hook_put(tab, k, !near);

@@ -5,7 +5,6 @@
 #include "common/err.h"
 #include "tracee/insn.h"
 
-#define JMP_BYTES 7   /* jmp *abs32 */
 #define VAR(member) ((uint32_t)(LOCKSTUB_VARS + offsetof(struct lockstub_vars, member)))
 #define BUF_END ((uint32_t)(LOCKSTUB_BUF + LOCKSTUB_RECORDS * sizeof(struct lockstub_record)))
 
@@ -88,13 +87,13 @@ static void put_save(struct out *o, bool with_return, size_t *ret_nested, size_t
 	*ret_nested = o->n - 1;
 }
 
-static int move_insns(const struct insn_code *code, struct lockstub *s, struct out *o)
+static int move_insns(const struct insn_code *code, enum lockstub_form form, struct lockstub *s, struct out *o)
 {
 	const uint8_t *b = code->bytes + (s->addr - code->addr);
 	size_t left = (size_t)(code->addr + code->n - s->addr);
 	bool open = true;
 
-	while (s->n_patch < JMP_BYTES) {
+	while (s->n_patch < (unsigned)form) {
 		struct insn in;
 		int n;
 
@@ -118,17 +117,64 @@ static int move_insns(const struct insn_code *code, struct lockstub *s, struct o
 	return 0;
 }
 
-static void make_patch(const struct insn_code *code, struct lockstub *s, unsigned index)
+static int make_patch(const struct insn_code *code, enum lockstub_form form, struct lockstub *s, unsigned index)
 {
-	struct out o = { .code = s->patch };
+	struct out o = { .code = form == LOCKSTUB_FAR ? s->patch : s->cave_patch };
+	int64_t rel = (int64_t)(s->cave - (s->addr + LOCKSTUB_SHORT));
 
 	memset(s->patch, 0xcc, sizeof(s->patch));
-	OP32(&o, "\xff\x24\x25", (uint32_t)(LOCKSTUB_VARS + sizeof(struct lockstub_vars) + 8 * index));
 	memcpy(s->orig, code->bytes + (s->addr - code->addr), s->n_patch);
+	OP32(&o, "\xff\x24\x25", (uint32_t)(LOCKSTUB_VARS + sizeof(struct lockstub_vars) + 8 * index));
+	if (form == LOCKSTUB_NEAR)
+		return insn_encode_jmp(s->addr, s->cave, s->patch);
+	if (form == LOCKSTUB_SHORT) {
+		s->patch[0] = 0xeb;
+		s->patch[1] = (uint8_t)rel;
+		return rel == (int8_t)rel ? 0 : -RL_EUNSUPPORTED;
+	}
+	return 0;
 }
 
-int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, bool with_return, struct lockstub *ret)
+static bool is_padding(const struct insn *in)
 {
+	return !strcmp(in->name, "nop") || in->flags & INSN_INT3;
+}
+
+/* Whether enough padding is at a place, and nothing runs into it. */
+static bool is_cave(const struct insn_code *code, uint64_t addr)
+{
+	size_t at = (size_t)(addr - code->addr), n = 0;
+	struct insn in;
+
+	if (insn_decode(code->bytes + at, code->n - at, addr, &in) || !is_padding(&in) ||
+	    insn_before(code->bytes, at, addr, &in) ||
+	    !(in.flags & INSN_RET || (in.flags & INSN_BRANCH && !(in.flags & INSN_CONDITIONAL))))
+		return false;
+	while (n < LOCKSTUB_CAVE) {
+		if (at + n >= code->n || insn_decode(code->bytes + at + n, code->n - at - n, addr + n, &in) || !is_padding(&in))
+			return false;
+		n += in.len;
+	}
+	return true;
+}
+
+uint64_t lockstub_find_cave(const struct insn_code *code, uint64_t lo, uint64_t hi, bool (*taken)(const void *arg, uint64_t addr),
+			    const void *arg)
+{
+	static const uint8_t first[] = { 0x66, 0x0f, 0x90, 0x2e, 0xcc };
+	uint64_t end = code->addr + code->n;
+
+	for (uint64_t at = lo; at < hi && at + LOCKSTUB_CAVE <= end; at++) {
+		if (memchr(first, code->bytes[at - code->addr], sizeof(first)) && is_cave(code, at) && !taken(arg, at))
+			return at;
+	}
+	return 0;
+}
+
+int lockstub_build(const struct insn_code *code, enum lockstub_form form, uint64_t cave, unsigned index, bool with_return,
+		   struct lockstub *ret)
+{
+	uint64_t addr = code->known;
 	struct out o = { .code = ret->code };
 	size_t nested, skip, full, resume;
 	uint64_t target;
@@ -136,6 +182,7 @@ int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, 
 
 	memset(ret, 0, sizeof(*ret));
 	ret->addr = addr;
+	ret->cave = cave;
 	ret->stub = LOCKSTUB_CODE + (index + 1) * LOCKSTUB_BYTES;
 	if (index >= LOCKSTUB_MAX || addr < code->addr || addr >= code->addr + code->n)
 		return -RL_EUNSUPPORTED;
@@ -153,7 +200,7 @@ int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, 
 	resume = o.n;
 	OP32(&o, "\x48\x8b\x04\x25", VAR(rax));
 	OP32(&o, "\x48\x8b\x0c\x25", VAR(rcx));
-	err = move_insns(code, ret, &o);
+	err = move_insns(code, form, ret, &o);
 	if (err)
 		return err;
 	target_here(&o, full);
@@ -166,8 +213,7 @@ int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, 
 	ret->n = (uint16_t)o.n;
 	if (insn_jump_targets(code, addr + 1, addr + ret->n_patch, &target, 1))
 		return -RL_EUNSUPPORTED;
-	make_patch(code, ret, index);
-	return 0;
+	return make_patch(code, form, ret, index);
 }
 
 size_t lockstub_build_return(uint8_t code[LOCKSTUB_BYTES], uint8_t *ret_full)

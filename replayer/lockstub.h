@@ -42,10 +42,20 @@ struct lockstub_record {
 };
 #define LOCKSTUB_RETURNED 0x7fffffff
 
+#define LOCKSTUB_CAVE 7        /* bytes */
+
+/*
+ * How a function is patched. The shorter, the fewer instructions give way, and the seldomer a loop's head or a clock
+ * point is among them. But a filter at the very entry (site.h) needs a jump of 5 bytes to stand in for.
+ */
+enum lockstub_form { LOCKSTUB_SHORT = 2, LOCKSTUB_NEAR = 5, LOCKSTUB_FAR = 7 };
+
 struct lockstub {
 	uint64_t addr, stub;           /* of the function, of its code here */
 	uint8_t n_patch;               /* bytes replaced at the function */
 	uint8_t patch[32], orig[32];
+	uint64_t cave;                 /* padding that the patch jumps to, and that jumps on; 0: the patch reaches by itself */
+	uint8_t cave_patch[LOCKSTUB_CAVE], cave_orig[LOCKSTUB_CAVE];
 	uint8_t n_insns;
 	uint8_t from[8];               /* of the displaced instructions: offset in the function, */
 	uint8_t to[8];                 /* and in the stub */
@@ -56,10 +66,19 @@ struct lockstub {
 
 /**
  * Make patch and stub number @index of a function.
- * @code  bytes around it, at least 64 from it on if there are.
- * 0, or -RL_EUNSUPPORTED: it cannot be patched.
+ * @code  bytes from it on, at least 64 if there are, and with its loops.
+ * @cave  LOCKSTUB_CAVE bytes of padding that nobody executes, within reach of @form; 0 for LOCKSTUB_FAR.
+ * 0, or -RL_EUNSUPPORTED: it cannot be patched in this form.
  */
-int lockstub_build(const struct insn_code *code, uint64_t addr, unsigned index, bool with_return, struct lockstub *ret);
+int lockstub_build(const struct insn_code *code, enum lockstub_form form, uint64_t cave, unsigned index, bool with_return,
+		   struct lockstub *ret);
+
+/**
+ * Find padding between functions for a cave: behind a jump or return, in [lo, hi), not @taken.
+ * @code  bytes around it, at least 32 before lo. 0: there is none.
+ */
+uint64_t lockstub_find_cave(const struct insn_code *code, uint64_t lo, uint64_t hi, bool (*taken)(const void *arg, uint64_t addr),
+			    const void *arg);
 
 /** The return stub: its code, its length, and the offset of its trap at a full buffer. */
 size_t lockstub_build_return(uint8_t code[LOCKSTUB_BYTES], uint8_t *ret_full);

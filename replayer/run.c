@@ -82,8 +82,8 @@ static void look_up(struct run *r)
 {
 	if (r->ctl && r->ctl->interrupted && !r->interrupt_sent && r->ctl->interrupted(r->ctl->arg))
 		interrupt(r, &r->interrupt_sent);
-	/* With a watch each write to its pages may be a stop: nothing can be said about the time that takes. */
-	if (r->watch || r->late)
+	/* With a watch each write to its pages may be a stop, with locks each call: nothing can be said about the time that takes. */
+	if (r->watch || r->late || r->s->locks)
 		return;
 	if (!r->deadline_ns)
 		r->deadline_ns = give_up_at(r->s, r->ev->time_ns);
