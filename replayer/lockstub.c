@@ -146,16 +146,13 @@ static bool is_cave(const struct insn_code *code, uint64_t addr)
 	size_t at = (size_t)(addr - code->addr), n = 0;
 	struct insn in;
 
-	if (insn_decode(code->bytes + at, code->n - at, addr, &in) || !is_padding(&in) ||
-	    insn_before(code->bytes, at, addr, &in) ||
-	    !(in.flags & INSN_RET || (in.flags & INSN_BRANCH && !(in.flags & INSN_CONDITIONAL))))
-		return false;
 	while (n < LOCKSTUB_CAVE) {
 		if (at + n >= code->n || insn_decode(code->bytes + at + n, code->n - at - n, addr + n, &in) || !is_padding(&in))
 			return false;
 		n += in.len;
 	}
-	return true;
+	return !insn_before(code->bytes, at, addr, &in) &&
+	       (in.flags & INSN_RET || (in.flags & INSN_BRANCH && !(in.flags & INSN_CONDITIONAL)));
 }
 
 uint64_t lockstub_find_cave(const struct insn_code *code, uint64_t lo, uint64_t hi, bool (*taken)(const void *arg, uint64_t addr),
