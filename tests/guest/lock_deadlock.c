@@ -45,7 +45,7 @@ int main(void)
 	CHECK(pthread_create(&t[1], NULL, backward, NULL) == 0);
 	while (!waited_for(&first) || !waited_for(&second))
 		usleep(1000);
-	printf("locked out\n");
+	(void)guest_done();
 	fflush(stdout);
 	raise(SIGKILL);
 	return 1;
