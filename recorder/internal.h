@@ -184,6 +184,7 @@ struct recording {
 	cpu_set_t cpus;                 /* what the program is to see as its processors */
 	int cpu;
 	bool cpuid_faults;
+	bool ptrace_refused;            /* told already */
 	bool outer_filter;              /* we are ourselves under a seccomp filter: see run_user */
 	uint64_t unknown[16];           /* calls whose outputs were learned: number << 32 | ioctl request */
 	size_t n_unknown;

@@ -250,8 +250,8 @@ void learn_warn(struct recording *r)
 	char *text = r->result->warning;
 	size_t max = sizeof(r->result->warning), n;
 
-	if (!r->n_unknown)
-		return;
+	if (!r->n_unknown || r->result->warning[0])
+		return;   /* relive info tells it all */
 	n = (size_t)snprintf(text, max, "the outputs of calls that relive does not know were found by comparing memory:");
 	for (size_t i = 0; i < r->n_unknown && n + 48 < max; i++) {
 		int nr = (int)(r->unknown[i] >> 32);

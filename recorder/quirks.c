@@ -7,10 +7,12 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -224,11 +226,28 @@ static void exit_get_tsc(struct recording *r, struct task *t)
 		ev_write_bytes(r, t->no, t->call.arg[1], &mode, sizeof(mode));
 }
 
+/* A process has one tracer at most, and that is us. */
+static void exit_ptrace(struct recording *r, const struct task *t)
+{
+	static const char text[] = "the program wanted to trace another one (ptrace) and was refused with EPERM: what is recorded has a "
+				   "tracer already; record what strace or a debugger would run, not strace or the debugger";
+
+	if (r->ptrace_refused || t->call.ret != -EPERM ||
+	    (t->call.arg[0] != PTRACE_TRACEME && t->call.arg[0] != PTRACE_ATTACH && t->call.arg[0] != PTRACE_SEIZE))
+		return;
+	r->ptrace_refused = true;
+	(void)trace_put_note(r->w, text);
+	if (!r->result->warning[0])
+		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
+}
+
 void quirk_exit(struct recording *r, struct task *t)
 {
 	/* The kernel hands out the numbers before it knows whether there will be sockets. */
 	if (t->call.nr == SYS_socketpair && t->call.ret < 0)
 		ev_write_memory(r, t, t->call.arg[3], 2 * sizeof(int));
+	if (t->call.nr == SYS_ptrace)
+		exit_ptrace(r, t);
 	if (t->call.nr == SYS_prctl && t->call.arg[0] == PR_GET_TSC)
 		exit_get_tsc(r, t);
 	if (t->call.nr == SYS_rt_sigaction)
