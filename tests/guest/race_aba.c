@@ -2,7 +2,7 @@
 #include "guest.h"
 #include <pthread.h>
 
-enum { N_NODES = 6, N_ROUNDS = 1000 };
+enum { N_NODES = 6, N_ROUNDS = 10000 };
 struct node {
 	struct node *volatile next;
 	volatile int in_use;
