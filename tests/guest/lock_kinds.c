@@ -16,7 +16,7 @@ static sem_t sem;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static pthread_barrier_t barrier;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static long count;
+static long count, counts[3];   /* one for each kind of lock */
 
 static struct timespec soon(clockid_t clock)
 {
@@ -53,15 +53,15 @@ static void *worker(void *arg)
 	pthread_once(&once, do_once);
 	for (int i = 0; i < N_ROUNDS; i++) {
 		pthread_mutex_lock(&mutex);
-		count++;
+		counts[0]++;
 		pthread_mutex_unlock(&mutex);
 		pthread_rwlock_wrlock(&rwlock);
-		count++;
+		counts[1]++;
 		pthread_rwlock_unlock(&rwlock);
 		pthread_rwlock_rdlock(&rwlock);
 		pthread_rwlock_unlock(&rwlock);
 		pthread_spin_lock(&spin);
-		count++;
+		counts[2]++;
 		pthread_spin_unlock(&spin);
 		sem_wait(&sem);
 		sem_post(&sem);
@@ -128,7 +128,9 @@ int main(void)
 		CHECK(pthread_create(&t[i], NULL, worker, NULL) == 0);
 	for (int i = 0; i < N_THREADS; i++)
 		pthread_join(t[i], NULL);
-	CHECK(count == 3 * N_THREADS * N_ROUNDS + 1);
+	for (int i = 0; i < 3; i++)
+		CHECK(counts[i] == N_THREADS * N_ROUNDS);
+	CHECK(count == 1);
 	pthread_mutex_lock(&held);
 	pthread_rwlock_wrlock(&rwlock);
 	pthread_spin_lock(&spin);
