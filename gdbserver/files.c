@@ -32,13 +32,13 @@ static int fileio_errno(int err)
 static int reply_fail(struct session *s, int err)
 {
 	buf_clear(&s->reply);
-	buf_fmt(&s->reply, "F-1,%x", (unsigned int)fileio_errno(err));
+	out_fmt(&s->reply, "F-1,%x", (unsigned int)fileio_errno(err));
 	return 0;
 }
 
 static int reply_number(struct session *s, uint64_t n)
 {
-	buf_fmt(&s->reply, "F%llx", (unsigned long long)n);
+	out_fmt(&s->reply, "F%llx", (unsigned long long)n);
 	return 0;
 }
 
@@ -46,7 +46,7 @@ static int reply_number(struct session *s, uint64_t n)
 static void put_big(struct buf *b, uint64_t v, size_t n)
 {
 	while (n--)
-		buf_char(b, (char)(n < sizeof(v) ? v >> 8 * n : 0));
+		out_char(b, (char)(n < sizeof(v) ? v >> 8 * n : 0));
 }
 
 /* gdb's struct stat: big-endian and packed. The times are unknown; gdb compares them with those of sources if not 0. */
@@ -66,8 +66,8 @@ static int reply_stat(struct session *s, uint64_t size)
 	if (st.err) {
 		s->reply.err = st.err;
 	} else {
-		buf_fmt(&s->reply, "F%x;", FILEIO_STAT_SIZE);
-		wire_escape(&s->reply, st.data, st.n, WIRE_PACKET_MAX / 2);
+		out_fmt(&s->reply, "F%x;", FILEIO_STAT_SIZE);
+		wire_escape(&s->reply, st.p, st.n, WIRE_PACKET_MAX / 2);
 	}
 	buf_free(&st);
 	return 0;
@@ -151,8 +151,8 @@ static int file_pread(struct session *s, struct arg *a)
 		return reply_fail(s, got < 0 ? (int)got : -EIO);
 	/* The count in front says how many bytes there are before escaping, so escape first. */
 	got = (int64_t)wire_escape(&escaped, data, (size_t)got, WIRE_PACKET_MAX - 32);
-	buf_fmt(&s->reply, "F%llx;", (unsigned long long)got);
-	buf_add(&s->reply, escaped.data, escaped.n);
+	out_fmt(&s->reply, "F%llx;", (unsigned long long)got);
+	buf_put(&s->reply, escaped.p, escaped.n);
 	if (escaped.err)
 		s->reply.err = escaped.err;
 	buf_free(&escaped);
@@ -205,7 +205,7 @@ static int file_readlink(struct session *s, struct arg *a)
 	if (err < 0)
 		return reply_fail(s, err);
 	target[sizeof(target) - 1] = '\0';
-	buf_fmt(&s->reply, "F%zx;", strlen(target));
+	out_fmt(&s->reply, "F%zx;", strlen(target));
 	wire_escape(&s->reply, target, strlen(target), WIRE_PACKET_MAX / 2);
 	return 0;
 }

@@ -46,13 +46,13 @@ static int packet_supported(struct session *s, struct arg *a)
 				s->flags |= offers[i].flag;
 		more = arg_skip(a, ';');
 	}
-	buf_fmt(&s->reply, "PacketSize=%x", WIRE_PACKET_MAX);
-	buf_str(&s->reply, ";QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+"
+	out_fmt(&s->reply, "PacketSize=%x", WIRE_PACKET_MAX);
+	out_str(&s->reply, ";QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+"
 			   ";fork-events+;vfork-events+;exec-events+;error-message+;binary-upload+"
 			   ";ReverseStep+;ReverseContinue+;qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+"
 			   ";qXfer:threads:read+;qXfer:siginfo:read+;QPassSignals+;QProgramSignals+");
 	if (s->t->ops->catch_syscalls)
-		buf_str(&s->reply, ";QCatchSyscalls+");
+		out_str(&s->reply, ";QCatchSyscalls+");
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static int packet_current(struct session *s, struct arg *a)
 	(void)a;
 	if (s->life != LIFE_RUNNING)
 		return -ESRCH;
-	buf_str(&s->reply, "QC");
+	out_str(&s->reply, "QC");
 	reply_ptid(s, s->t->ops->current_pid(s->t->self), s->t->ops->current_tid(s->t->self));
 	return 0;
 }
@@ -170,10 +170,10 @@ static int packet_threads_first(struct session *s, struct arg *a)
 	(void)a;
 	if (n < 0)
 		return n;
-	buf_char(&s->reply, n ? 'm' : 'l');
+	out_char(&s->reply, n ? 'm' : 'l');
 	for (int i = 0; i < n && s->reply.n < WIRE_PACKET_MAX - 64; i++) {
 		if (i)
-			buf_char(&s->reply, ',');
+			out_char(&s->reply, ',');
 		reply_ptid(s, list[i].pid, list[i].tid);
 	}
 	return 0;
@@ -182,7 +182,7 @@ static int packet_threads_first(struct session *s, struct arg *a)
 static int packet_threads_next(struct session *s, struct arg *a)
 {
 	(void)a;
-	buf_char(&s->reply, 'l');
+	out_char(&s->reply, 'l');
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static int packet_thread_extra(struct session *s, struct arg *a)
 	for (int i = 0; i < n; i++) {
 		if (list[i].tid != id.tid)
 			continue;
-		buf_hex(&s->reply, list[i].name, strnlen(list[i].name, sizeof(list[i].name)));
+		out_hex(&s->reply, list[i].name, strnlen(list[i].name, sizeof(list[i].name)));
 		return 0;
 	}
 	return n < 0 ? n : -ESRCH;
@@ -209,7 +209,7 @@ static int packet_thread_extra(struct session *s, struct arg *a)
 static int packet_attached(struct session *s, struct arg *a)
 {
 	(void)a;
-	buf_char(&s->reply, '0');
+	out_char(&s->reply, '0');
 	return 0;
 }
 

@@ -286,11 +286,11 @@ void regs_put(const struct regs_layout *l, const struct regs_state *s, int numbe
 	if (size < 0)
 		return;
 	if (regs_get(l, s, number, bytes)) {
-		buf_hex(out, bytes, (size_t)size);
+		out_hex(out, bytes, (size_t)size);
 		return;
 	}
 	for (int i = 0; i < size; i++)
-		buf_str(out, "xx");
+		out_str(out, "xx");
 }
 
 static void group_xml(const struct reg_group *g, int number, struct buf *out)
@@ -298,17 +298,17 @@ static void group_xml(const struct reg_group *g, int number, struct buf *out)
 	for (int i = 0; i < g->count; i++) {
 		const char *index = strstr(g->name, "%d");
 
-		buf_str(out, "<reg name=\"");
+		out_str(out, "<reg name=\"");
 		if (index) {
-			buf_add(out, g->name, (size_t)(index - g->name));
-			buf_fmt(out, "%d%s", g->first + i, index + 2);
+			buf_put(out, g->name, (size_t)(index - g->name));
+			out_fmt(out, "%d%s", g->first + i, index + 2);
 		} else {
-			buf_str(out, g->name);
+			out_str(out, g->name);
 		}
-		buf_fmt(out, "\" bitsize=\"%d\" type=\"%s\" regnum=\"%d\"", 8 * g->size, g->type, number + i);
+		out_fmt(out, "\" bitsize=\"%d\" type=\"%s\" regnum=\"%d\"", 8 * g->size, g->type, number + i);
 		if (g->group)
-			buf_fmt(out, " group=\"%s\"", g->group);
-		buf_str(out, "/>\n");
+			out_fmt(out, " group=\"%s\"", g->group);
+		out_str(out, "/>\n");
 	}
 }
 
@@ -316,17 +316,17 @@ void regs_xml(const struct regs_layout *l, struct buf *out)
 {
 	int number = 0;
 
-	buf_str(out, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n"
+	out_str(out, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n"
 		     "<architecture>i386:x86-64</architecture>\n<osabi>GNU/Linux</osabi>\n");
 	for (size_t f = 0; f < N_FEATURES; f++) {
 		if (!feature_present(l, &features[f]))
 			continue;
-		buf_fmt(out, "<feature name=\"org.gnu.gdb.i386.%s\">\n%s\n", features[f].name, features[f].types);
+		out_fmt(out, "<feature name=\"org.gnu.gdb.i386.%s\">\n%s\n", features[f].name, features[f].types);
 		for (size_t g = 0; g < features[f].n; g++) {
 			group_xml(&features[f].groups[g], number, out);
 			number += features[f].groups[g].count;
 		}
-		buf_str(out, "</feature>\n");
+		out_str(out, "</feature>\n");
 	}
-	buf_str(out, "</target>\n");
+	out_str(out, "</target>\n");
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/user.h>
 
-#include "gdbserver/buf.h"
+#include "gdbserver/text.h"
 
 /* Numbers of the registers sent along with every stop. */
 enum { GDB_RBP = 6, GDB_RSP = 7, GDB_RIP = 16 };

@@ -128,9 +128,9 @@ int session_follow_child(struct session *s)
 /* A child that the replay does not have is over as soon as it is to run. */
 static int child_is_over(struct session *s)
 {
-	buf_str(&s->reply, "W00");
+	out_str(&s->reply, "W00");
 	if (s->flags & GDB_MULTIPROCESS)
-		buf_fmt(&s->reply, ";process:%x", (unsigned int)s->fork_child);
+		out_fmt(&s->reply, ";process:%x", (unsigned int)s->fork_child);
 	if (s->life == LIFE_FORKED_OFF)
 		s->life = LIFE_NONE;
 	s->fork_child = 0;
@@ -163,7 +163,7 @@ int packet_vcont_query(struct session *s, struct arg *a)
 	arg_want_end(a);
 	if (a->err)
 		return a->err;
-	buf_str(&s->reply, "vCont;c;C;s;S;t;r");
+	out_str(&s->reply, "vCont;c;C;s;S;t;r");
 	return 0;
 }
 
@@ -327,6 +327,6 @@ int packet_why(struct session *s, struct arg *a)
 	if (s->life == LIFE_RUNNING)
 		stop_describe_plainly(s);
 	else
-		buf_str(&s->reply, "W00");
+		out_str(&s->reply, "W00");
 	return 0;
 }

@@ -74,7 +74,7 @@ static int flush(struct connection *c, struct buf *out)
 	if (out->err)
 		return out->err;
 	while (done < out->n) {
-		ssize_t n = write_quietly(c->out_fd, out->data + done, out->n - done);
+		ssize_t n = write_quietly(c->out_fd, out->p + done, out->n - done);
 
 		if (n < 0 && errno == EAGAIN)
 			n = wait_for(c->out_fd, POLLOUT, -1) < 0 ? -1 : 0;

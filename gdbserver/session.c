@@ -61,7 +61,7 @@ static void session_send(struct session *s, const void *payload, size_t n)
 	buf_clear(&s->sent);
 	wire_frame(&s->sent, payload, n);
 	if (!s->sent.err)
-		buf_add(&s->out, s->sent.data, s->sent.n);
+		buf_put(&s->out, s->sent.p, s->sent.n);
 }
 
 void session_console(struct session *s, const char *text)
@@ -73,10 +73,10 @@ void session_console(struct session *s, const char *text)
 		size_t n = left < CONSOLE_CHUNK ? left : CONSOLE_CHUNK;
 
 		buf_clear(&payload);
-		buf_char(&payload, 'O');
-		buf_hex(&payload, text, n);
+		out_char(&payload, 'O');
+		out_hex(&payload, text, n);
 		if (!payload.err)
-			session_send(s, payload.data, payload.n);
+			session_send(s, payload.p, payload.n);
 		text += n;
 		left -= n;
 	}
@@ -86,7 +86,7 @@ void session_console(struct session *s, const char *text)
 int reply_ok(struct session *s)
 {
 	buf_clear(&s->reply);
-	buf_str(&s->reply, "OK");
+	out_str(&s->reply, "OK");
 	return 0;
 }
 
@@ -94,9 +94,9 @@ int reply_ok(struct session *s)
 int reply_refuse(struct session *s, const char *sentence)
 {
 	buf_clear(&s->reply);
-	buf_str(&s->reply, "E.");
+	out_str(&s->reply, "E.");
 	for (const char *p = sentence; *p; p++)
-		buf_char(&s->reply, strchr("$#*}", *p) || (unsigned char)*p < ' ' ? '?' : *p);
+		out_char(&s->reply, strchr("$#*}", *p) || (unsigned char)*p < ' ' ? '?' : *p);
 	return 0;
 }
 
@@ -107,15 +107,15 @@ static void reply_error(struct session *s, int err)
 		return;
 	}
 	buf_clear(&s->reply);
-	buf_fmt(&s->reply, "E%02x", -err < 256 ? (unsigned int)-err : 0xffu);
+	out_fmt(&s->reply, "E%02x", -err < 256 ? (unsigned int)-err : 0xffu);
 }
 
 void reply_ptid(struct session *s, int32_t pid, int32_t tid)
 {
 	if (s->flags & GDB_MULTIPROCESS)
-		buf_fmt(&s->reply, "p%x.%x", (unsigned int)pid, (unsigned int)tid);
+		out_fmt(&s->reply, "p%x.%x", (unsigned int)pid, (unsigned int)tid);
 	else
-		buf_fmt(&s->reply, "%x", (unsigned int)tid);
+		out_fmt(&s->reply, "%x", (unsigned int)tid);
 }
 
 static void session_packet(struct session *s, const char *data, size_t n)
@@ -130,7 +130,7 @@ static void session_packet(struct session *s, const char *data, size_t n)
 		reply_error(s, s->reply.err);
 	if (ret == REPLY_NONE)
 		return;
-	session_send(s, s->reply.data, s->reply.n);
+	session_send(s, s->reply.p, s->reply.n);
 }
 
 /* Without acknowledgements there is no way to ask again, and nothing on a modern transport that breaks bytes. */
@@ -142,7 +142,7 @@ static void session_event(struct session *s, enum wire_event event)
 	case WIRE_PACKET:
 	case WIRE_BAD_PACKET:
 		if (acks) {
-			buf_char(&s->out, event == WIRE_PACKET ? '+' : '-');
+			out_char(&s->out, event == WIRE_PACKET ? '+' : '-');
 			if (s->flush)
 				s->flush(s->hook_arg, &s->out);
 		}
@@ -151,14 +151,14 @@ static void session_event(struct session *s, enum wire_event event)
 		break;
 	case WIRE_TOO_LONG:
 		if (acks)
-			buf_char(&s->out, '+');
+			out_char(&s->out, '+');
 		buf_clear(&s->reply);
 		reply_error(s, -E2BIG);
-		session_send(s, s->reply.data, s->reply.n);
+		session_send(s, s->reply.p, s->reply.n);
 		break;
 	case WIRE_NAK:
 		if (acks)
-			buf_add(&s->out, s->sent.data, s->sent.n);
+			buf_put(&s->out, s->sent.p, s->sent.n);
 		break;
 	case WIRE_NONE:
 	case WIRE_ACK:

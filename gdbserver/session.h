@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "gdbserver/arg.h"
-#include "gdbserver/buf.h"
+#include "gdbserver/text.h"
 #include "gdbserver/regs.h"
 #include "gdbserver/target.h"
 #include "gdbserver/wire.h"

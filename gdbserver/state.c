@@ -117,12 +117,12 @@ int packet_mem_read(struct session *s, struct arg *a)
 
 	/* gdb before 16 takes only the short kind of error here. */
 	if (n < 0 && !(s->flags & GDB_ERROR_MESSAGE)) {
-		buf_str(&s->reply, "E01");
+		out_str(&s->reply, "E01");
 		return 0;
 	}
 	if (n < 0)
 		return (int)n;
-	buf_hex(&s->reply, data, (size_t)n);
+	out_hex(&s->reply, data, (size_t)n);
 	return 0;
 }
 
@@ -133,7 +133,7 @@ int packet_mem_read_binary(struct session *s, struct arg *a)
 
 	if (n < 0)
 		return (int)n;
-	buf_char(&s->reply, 'b');
+	out_char(&s->reply, 'b');
 	wire_escape(&s->reply, data, (size_t)n, WIRE_PACKET_MAX - 1);
 	return 0;
 }
@@ -193,9 +193,9 @@ int packet_mem_search(struct session *s, struct arg *a)
 	if (hit < 0)
 		return hit;
 	if (hit)
-		buf_fmt(&s->reply, "1,%llx", (unsigned long long)found);
+		out_fmt(&s->reply, "1,%llx", (unsigned long long)found);
 	else
-		buf_char(&s->reply, '0');
+		out_char(&s->reply, '0');
 	return 0;
 }
 
@@ -222,6 +222,6 @@ int packet_tls(struct session *s, struct arg *a)
 	err = s->t->ops->tls_addr(s->t->self, tid, module, offset, &addr);
 	if (err < 0)
 		return err;
-	buf_fmt(&s->reply, "%llx", (unsigned long long)addr);
+	out_fmt(&s->reply, "%llx", (unsigned long long)addr);
 	return 0;
 }

@@ -12,9 +12,9 @@ static void stop_regs(struct session *s, int32_t tid)
 	if (session_regs(s, tid, &regs) < 0)
 		return;
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		buf_fmt(&s->reply, "%02x:", (unsigned int)wanted[i]);
+		out_fmt(&s->reply, "%02x:", (unsigned int)wanted[i]);
 		regs_put(session_layout(s), regs, wanted[i], &s->reply);
-		buf_char(&s->reply, ';');
+		out_char(&s->reply, ';');
 	}
 }
 
@@ -31,39 +31,39 @@ static void stop_reason(struct session *s, const struct target_stop *stop)
 	switch (stop->kind) {
 	case STOP_BREAK:
 		if (stop->bp_kind == BP_HARD && s->flags & GDB_HWBREAK)
-			buf_str(r, "hwbreak:;");
+			out_str(r, "hwbreak:;");
 		else if (stop->bp_kind != BP_HARD && s->flags & GDB_SWBREAK)
-			buf_str(r, "swbreak:;");
+			out_str(r, "swbreak:;");
 		break;
 	case STOP_WATCH:
-		buf_fmt(r, "%s:%llx;", watch_word(stop->bp_kind), (unsigned long long)stop->watch_addr);
+		out_fmt(r, "%s:%llx;", watch_word(stop->bp_kind), (unsigned long long)stop->watch_addr);
 		break;
 	case STOP_BEGIN:
-		buf_str(r, "replaylog:begin;");
+		out_str(r, "replaylog:begin;");
 		break;
 	case STOP_END:
 	case STOP_EXITED:
-		buf_str(r, "replaylog:end;");
+		out_str(r, "replaylog:end;");
 		break;
 	case STOP_ERROR:
-		buf_str(r, s->stop_dir == TARGET_FORWARD ? "replaylog:end;" : "replaylog:begin;");
+		out_str(r, s->stop_dir == TARGET_FORWARD ? "replaylog:end;" : "replaylog:begin;");
 		break;
 	case STOP_FORK:
-		buf_str(r, stop->is_vfork ? "vfork:" : "fork:");
+		out_str(r, stop->is_vfork ? "vfork:" : "fork:");
 		reply_ptid(s, stop->other_pid, stop->other_pid);
-		buf_char(r, ';');
+		out_char(r, ';');
 		break;
 	case STOP_VFORK_DONE:
-		buf_str(r, "vforkdone:;");
+		out_str(r, "vforkdone:;");
 		break;
 	case STOP_EXEC:
-		buf_str(r, "exec:");
-		buf_hex(r, stop->text, strnlen(stop->text, sizeof(stop->text)));
-		buf_char(r, ';');
+		out_str(r, "exec:");
+		out_hex(r, stop->text, strnlen(stop->text, sizeof(stop->text)));
+		out_char(r, ';');
 		break;
 	case STOP_SYSCALL_ENTRY:
 	case STOP_SYSCALL_RETURN:
-		buf_fmt(r, "%s:%x;", stop->kind == STOP_SYSCALL_ENTRY ? "syscall_entry" : "syscall_return",
+		out_fmt(r, "%s:%x;", stop->kind == STOP_SYSCALL_ENTRY ? "syscall_entry" : "syscall_return",
 			(unsigned int)stop->syscall_nr);
 		break;
 	case STOP_STEP:
@@ -82,11 +82,11 @@ static int stop_signal(const struct target_stop *stop)
 
 static void stop_write(struct session *s, const struct target_stop *stop)
 {
-	buf_fmt(&s->reply, "T%02x", (unsigned int)stop_signal(stop));
+	out_fmt(&s->reply, "T%02x", (unsigned int)stop_signal(stop));
 	stop_reason(s, stop);
-	buf_str(&s->reply, "thread:");
+	out_str(&s->reply, "thread:");
 	reply_ptid(s, stop->pid, stop->tid);
-	buf_char(&s->reply, ';');
+	out_char(&s->reply, ';');
 	stop_regs(s, stop->tid);
 }
 

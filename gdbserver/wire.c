@@ -32,11 +32,11 @@ int wire_push(struct wire *w, const void *data, size_t n)
 	if (n > wire_room(w))
 		return -ENOBUFS;
 	if (w->head) {
-		memmove(w->queue.data, w->queue.data + w->head, w->queue.n - w->head);
+		memmove(w->queue.p, w->queue.p + w->head, w->queue.n - w->head);
 		w->queue.n -= w->head;
 		w->head = 0;
 	}
-	buf_add(&w->queue, data, n);
+	buf_put(&w->queue, data, n);
 	if (w->queue.err) {
 		w->queue.err = 0;
 		return -ENOMEM;
@@ -113,7 +113,7 @@ static enum wire_event wire_byte(struct wire *w, uint8_t c)
 enum wire_event wire_next(struct wire *w)
 {
 	while (w->head < w->queue.n) {
-		enum wire_event event = wire_byte(w, w->queue.data[w->head++]);
+		enum wire_event event = wire_byte(w, w->queue.p[w->head++]);
 
 		if (event != WIRE_NONE)
 			return event;
@@ -126,7 +126,7 @@ bool wire_take_interrupt(struct wire *w)
 	if (w->state != WIRE_BETWEEN)
 		return false;
 	for (size_t i = w->head; i < w->queue.n; i++) {
-		uint8_t c = w->queue.data[i];
+		uint8_t c = w->queue.p[i];
 
 		if (c == 3) {
 			w->head = i + 1;
@@ -158,23 +158,23 @@ void wire_frame(struct buf *out, const void *payload, size_t n)
 	size_t start = out->n + 1;
 	uint8_t sum = 0;
 
-	buf_char(out, '$');
+	out_char(out, '$');
 	for (size_t i = 0; i < n; ) {
 		size_t run = run_length(p + i, n - i);
 
-		buf_char(out, (char)p[i]);
+		out_char(out, (char)p[i]);
 		if (run > 1) {
-			buf_char(out, '*');
-			buf_char(out, (char)(RUN_BASE + run - 1));
+			out_char(out, '*');
+			out_char(out, (char)(RUN_BASE + run - 1));
 		}
 		i += run;
 	}
 	if (out->err)
 		return;
 	for (size_t i = start; i < out->n; i++)
-		sum = (uint8_t)(sum + out->data[i]);
-	buf_char(out, '#');
-	buf_hex(out, &sum, 1);
+		sum = (uint8_t)(sum + out->p[i]);
+	out_char(out, '#');
+	out_hex(out, &sum, 1);
 }
 
 size_t wire_escape(struct buf *out, const void *data, size_t n, size_t limit)
@@ -189,8 +189,8 @@ size_t wire_escape(struct buf *out, const void *data, size_t n, size_t limit)
 		if (used > limit)
 			break;
 		if (special)
-			buf_char(out, ESCAPE);
-		buf_char(out, (char)(special ? p[i] ^ ESCAPE_XOR : p[i]));
+			out_char(out, ESCAPE);
+		out_char(out, (char)(special ? p[i] ^ ESCAPE_XOR : p[i]));
 	}
 	return i;
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gdbserver/buf.h"
+#include "gdbserver/text.h"
 
 #define WIRE_PACKET_MAX 0x20000        /* payload bytes, either way; told to gdb as PacketSize */
 #define WIRE_QUEUE_MAX (4 * WIRE_PACKET_MAX)

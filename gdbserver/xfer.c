@@ -28,7 +28,7 @@ static int make_auxv(struct session *s, const char *annex, struct buf *out)
 	err = s->t->ops->auxv(s->t->self, &data, &n);
 	if (err < 0)
 		return err;
-	buf_add(out, data, n);
+	buf_put(out, data, n);
 	return 0;
 }
 
@@ -50,7 +50,7 @@ static int make_exec_file(struct session *s, const char *annex, struct buf *out)
 	if (err < 0)
 		return err;
 	path[sizeof(path) - 1] = '\0';
-	buf_str(out, path);
+	out_str(out, path);
 	return 0;
 }
 
@@ -60,15 +60,15 @@ static void thread_xml(struct session *s, const struct target_thread *t, struct 
 
 	snprintf(name, sizeof(name), "%.*s", (int)sizeof(t->name), t->name);
 	if (s->flags & GDB_MULTIPROCESS)
-		buf_fmt(out, "<thread id=\"p%x.%x\"", (unsigned int)t->pid, (unsigned int)t->tid);
+		out_fmt(out, "<thread id=\"p%x.%x\"", (unsigned int)t->pid, (unsigned int)t->tid);
 	else
-		buf_fmt(out, "<thread id=\"%x\"", (unsigned int)t->tid);
+		out_fmt(out, "<thread id=\"%x\"", (unsigned int)t->tid);
 	if (name[0]) {
-		buf_str(out, " name=\"");
-		buf_xml(out, name);
-		buf_char(out, '"');
+		out_str(out, " name=\"");
+		out_xml(out, name);
+		out_char(out, '"');
 	}
-	buf_str(out, "/>\n");
+	out_str(out, "/>\n");
 }
 
 static int make_threads(struct session *s, const char *annex, struct buf *out)
@@ -79,10 +79,10 @@ static int make_threads(struct session *s, const char *annex, struct buf *out)
 	(void)annex;
 	if (n < 0)
 		return n;
-	buf_str(out, "<?xml version=\"1.0\"?>\n<threads>\n");
+	out_str(out, "<?xml version=\"1.0\"?>\n<threads>\n");
 	for (int i = 0; i < n; i++)
 		thread_xml(s, &list[i], out);
-	buf_str(out, "</threads>\n");
+	out_str(out, "</threads>\n");
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static int make_siginfo(struct session *s, const char *annex, struct buf *out)
 	err = s->t->ops->siginfo(s->t->self, info, sizeof(info), &n);
 	if (err < 0)
 		return err;
-	buf_add(out, info, n < sizeof(info) ? n : sizeof(info));
+	buf_put(out, info, n < sizeof(info) ? n : sizeof(info));
 	return 0;
 }
 
@@ -137,16 +137,16 @@ static void object_reply(struct session *s, uint64_t offset, uint64_t n)
 	size_t mark = s->reply.n;
 
 	if (offset >= size) {
-		buf_char(&s->reply, 'l');
+		out_char(&s->reply, 'l');
 		return;
 	}
 	start = (size_t)offset;
 	if (n > size - start)
 		n = size - start;
-	buf_char(&s->reply, 'm');
-	used = wire_escape(&s->reply, s->object.data + start, (size_t)n, WIRE_PACKET_MAX - 1);
+	out_char(&s->reply, 'm');
+	used = wire_escape(&s->reply, s->object.p + start, (size_t)n, WIRE_PACKET_MAX - 1);
 	if (!s->reply.err && start + used == size)
-		s->reply.data[mark] = 'l';
+		s->reply.p[mark] = 'l';
 }
 
 /* qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH */

@@ -132,17 +132,17 @@ static void check_output(const struct buf *out)
 		uint8_t sum = 0;
 		char digits[3] = "";
 
-		if (out->data[i] == '+' || out->data[i] == '-') {
+		if (out->p[i] == '+' || out->p[i] == '-') {
 			i++;
 			continue;
 		}
-		assert_int_equal(out->data[i], '$');
-		for (i++; i < out->n && out->data[i] != '#'; i++) {
-			assert_int_not_equal(out->data[i], '$');
-			sum = (uint8_t)(sum + out->data[i]);
+		assert_int_equal(out->p[i], '$');
+		for (i++; i < out->n && out->p[i] != '#'; i++) {
+			assert_int_not_equal(out->p[i], '$');
+			sum = (uint8_t)(sum + out->p[i]);
 		}
 		assert_true(i + 3 <= out->n);
-		memcpy(digits, out->data + i + 1, 2);
+		memcpy(digits, out->p + i + 1, 2);
 		assert_int_equal(strtol(digits, NULL, 16), sum);
 		i += 3;
 	}
@@ -218,7 +218,7 @@ static void endless_packet_costs_no_memory(void **state)
 	assert_true(f->s->wire.queue.cap <= WIRE_QUEUE_MAX);
 	put(f, "#00", 3);
 	session_work(f->s);
-	assert_memory_equal(f->s->out.data, "+$E07#ac", f->s->out.n);
+	assert_memory_equal(f->s->out.p, "+$E07#ac", f->s->out.n);
 	fake_free(f);
 }
 

@@ -29,9 +29,9 @@ static char *xml_of(const struct regs_layout *l)
 	struct buf b = { 0 };
 
 	regs_xml(l, &b);
-	buf_char(&b, '\0');
+	out_char(&b, '\0');
 	assert_int_equal(b.err, 0);
-	return (char *)b.data;
+	return (char *)b.p;
 }
 
 /* The number that target.xml gives a register, -1 if it has none. */
@@ -175,8 +175,8 @@ static void short_area_makes_registers_unavailable_not_wrong(void **state)
 	s->xsave_n = 0;
 	assert_false(regs_get(&intel, s, 40, got));
 	regs_put(&intel, s, 56, &b);
-	buf_char(&b, '\0');
-	assert_string_equal((char *)b.data, "xxxxxxxx");
+	out_char(&b, '\0');
+	assert_string_equal((char *)b.p, "xxxxxxxx");
 	s->xsave_n = 512;                  /* FXSAVE only */
 	assert_true(regs_get(&intel, s, 40, got));
 	s->xsave_n = 1000;

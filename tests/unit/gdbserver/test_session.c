@@ -18,13 +18,13 @@ static size_t unframe(const struct buf *out, size_t *at, char *to)
 {
 	size_t n = 0, i = *at + 1;
 
-	assert_int_equal(out->data[*at], '$');
-	for (; out->data[i] != '#'; i++) {
-		if (out->data[i] != '*') {
-			to[n++] = (char)out->data[i];
+	assert_int_equal(out->p[*at], '$');
+	for (; out->p[i] != '#'; i++) {
+		if (out->p[i] != '*') {
+			to[n++] = (char)out->p[i];
 			continue;
 		}
-		for (int k = out->data[++i] - 29; k > 0; k--, n++)
+		for (int k = out->p[++i] - 29; k > 0; k--, n++)
 			to[n] = to[n - 1];
 	}
 	*at = i + 3;
@@ -38,18 +38,18 @@ static const char *ask_n(struct fake *f, const void *packet, size_t n, size_t *r
 	struct buf framed = { 0 };
 	size_t at = 0, to = 0;
 
-	buf_char(&framed, '$');
-	buf_add(&framed, packet, n);
+	out_char(&framed, '$');
+	buf_put(&framed, packet, n);
 	uint8_t sum = 0;
 	for (size_t i = 0; i < n; i++)
 		sum = (uint8_t)(sum + ((const uint8_t *)packet)[i]);
-	buf_char(&framed, '#');
-	buf_hex(&framed, &sum, 1);
+	out_char(&framed, '#');
+	out_hex(&framed, &sum, 1);
 	buf_clear(&f->s->out);
-	assert_int_equal(wire_push(&f->s->wire, framed.data, framed.n), 0);
+	assert_int_equal(wire_push(&f->s->wire, framed.p, framed.n), 0);
 	buf_free(&framed);
 	session_work(f->s);
-	while (at < f->s->out.n && f->s->out.data[at] == '+')
+	while (at < f->s->out.n && f->s->out.p[at] == '+')
 		at++;
 	while (at < f->s->out.n) {
 		if (to)
@@ -138,20 +138,20 @@ static void acknowledgements_end_when_gdb_says_so(void **state)
 	(void)state;
 	wire_push(&f->s->wire, "$qC#00", 6);
 	session_work(f->s);
-	assert_memory_equal(f->s->out.data, "-", f->s->out.n);
+	assert_memory_equal(f->s->out.p, "-", f->s->out.n);
 	buf_clear(&f->s->out);
 	wire_push(&f->s->wire, "$qC#b4", 6);
 	session_work(f->s);
-	assert_memory_equal(f->s->out.data, "+$QC100#25", f->s->out.n);
+	assert_memory_equal(f->s->out.p, "+$QC100#25", f->s->out.n);
 	buf_clear(&f->s->out);
 	wire_push(&f->s->wire, "--", 2);
 	session_work(f->s);
-	assert_memory_equal(f->s->out.data, "$QC100#25$QC100#25", f->s->out.n);
+	assert_memory_equal(f->s->out.p, "$QC100#25$QC100#25", f->s->out.n);
 	EXPECT(f, "QStartNoAckMode", "OK");
 	buf_clear(&f->s->out);
 	wire_push(&f->s->wire, "-$qC#00", 7);
 	session_work(f->s);
-	assert_memory_equal(f->s->out.data, "$QC100#25", f->s->out.n);
+	assert_memory_equal(f->s->out.p, "$QC100#25", f->s->out.n);
 	fake_free(f);
 }
 
@@ -218,11 +218,11 @@ static void expect_said(struct fake *f, const char *packet, const char *said, co
 {
 	struct buf wanted = { 0 };
 
-	buf_char(&wanted, 'O');
-	buf_hex(&wanted, said, strlen(said));
-	buf_fmt(&wanted, " %s", answer);
-	buf_char(&wanted, '\0');
-	EXPECT(f, packet, (char *)wanted.data);
+	out_char(&wanted, 'O');
+	out_hex(&wanted, said, strlen(said));
+	out_fmt(&wanted, " %s", answer);
+	out_char(&wanted, '\0');
+	EXPECT(f, packet, (char *)wanted.p);
 	buf_free(&wanted);
 }
 
@@ -313,7 +313,7 @@ static void interrupt_stops_a_running_target(void **state)
 	wire_push(&f->s->wire, "$vCont;c#a8\3$qC#b4", 18);
 	session_work(f->s);
 	assert_int_equal(f->s->stop.kind, STOP_INTERRUPTED);
-	assert_non_null(memmem(f->s->out.data, f->s->out.n, "$QCp100.100#", 12));
+	assert_non_null(memmem(f->s->out.p, f->s->out.n, "$QCp100.100#", 12));
 	/* One that comes too late is forgotten. */
 	wire_push(&f->s->wire, "\3", 1);
 	session_work(f->s);

@@ -167,7 +167,7 @@ static void frame_survives_the_way_there_for_every_run_length(void **state)
 		memset(data, '0', n);
 		data[n - 1] = '7';
 		wire_frame(&out, data, n);
-		assert_int_equal(wire_push(w, out.data, out.n), 0);
+		assert_int_equal(wire_push(w, out.p, out.n), 0);
 		assert_int_equal(wire_next(w), WIRE_PACKET);
 		assert_int_equal(expand((uint8_t *)w->packet, w->packet_n, got), n);
 		assert_memory_equal(got, data, n);
@@ -190,8 +190,8 @@ static void every_byte_survives_escaping(void **state)
 	for (int i = 0; i < 512; i++)
 		data[i] = (uint8_t)(i / 2);
 	assert_int_equal(wire_escape(&escaped, data, sizeof(data), 4096), sizeof(data));
-	wire_frame(&framed, escaped.data, escaped.n);
-	assert_int_equal(wire_push(w, framed.data, framed.n), 0);
+	wire_frame(&framed, escaped.p, escaped.n);
+	assert_int_equal(wire_push(w, framed.p, framed.n), 0);
 	assert_int_equal(wire_next(w), WIRE_PACKET);
 	n = expand((uint8_t *)w->packet, w->packet_n, got);
 	assert_int_equal(wire_unescape(got, n), sizeof(data));
@@ -286,8 +286,8 @@ static void xml_text_cannot_break_out(void **state)
 	struct buf b = { 0 };
 
 	(void)state;
-	buf_xml(&b, "<a b=\"c\">&'\1\x7f\xff\xc3\xa9\xe2\x82\xac\xe2\x82\xed\xa0\x80");
-	buf_char(&b, '\0');
+	out_xml(&b, "<a b=\"c\">&'\1\x7f\xff\xc3\xa9\xe2\x82\xac\xe2\x82\xed\xa0\x80");
+	out_char(&b, '\0');
 	assert_string_equal((char *)b.data, "&lt;a b=&quot;c&quot;&gt;&amp;&apos;???\xc3\xa9\xe2\x82\xac?????");
 	buf_free(&b);
 }
