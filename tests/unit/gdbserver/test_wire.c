@@ -288,7 +288,7 @@ static void xml_text_cannot_break_out(void **state)
 	(void)state;
 	out_xml(&b, "<a b=\"c\">&'\1\x7f\xff\xc3\xa9\xe2\x82\xac\xe2\x82\xed\xa0\x80");
 	out_char(&b, '\0');
-	assert_string_equal((char *)b.data, "&lt;a b=&quot;c&quot;&gt;&amp;&apos;???\xc3\xa9\xe2\x82\xac?????");
+	assert_string_equal((char *)b.p, "&lt;a b=&quot;c&quot;&gt;&amp;&apos;???\xc3\xa9\xe2\x82\xac?????");
 	buf_free(&b);
 }
 
