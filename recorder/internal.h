@@ -155,6 +155,13 @@ struct object_entry {
 	struct object_entry *next;
 };
 
+/* What cpuid says of a leaf and subleaf, as the program is told. */
+struct cpuid_answer {
+	uint32_t leaf, sub, a, b, c, d;
+};
+
+#define CPUID_ANSWERS 128
+
 struct recording {
 	const struct record_opts *opts;
 	struct record_result *result;
@@ -184,6 +191,8 @@ struct recording {
 	cpu_set_t cpus;                 /* what the program is to see as its processors */
 	int cpu;
 	bool cpuid_faults;
+	struct cpuid_answer cpuid[CPUID_ANSWERS];   /* those given so far */
+	size_t n_cpuid;
 	bool ptrace_refused;            /* told already */
 	bool outer_filter;              /* we are ourselves under a seccomp filter: see run_user */
 	uint64_t unknown[16];           /* calls whose outputs were learned: number << 32 | ioctl request */

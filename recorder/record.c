@@ -106,7 +106,7 @@ static uint32_t cpuid_leaves(uint32_t (*out)[CPUID_WORDS])
 static const char *tier_name(int tier)
 {
 	/* What trying has shown to work is what every process will get. */
-	return page_tier_name(tier == PAGE_TIER_AUTO ? caps_get()->page_tier : (enum page_tier)tier);
+	return page_tier_name(tier == PAGE_TIER_AUTO ? caps_page_tier() : (enum page_tier)tier);
 }
 
 static int open_trace(struct recording *r)

@@ -73,21 +73,44 @@ static uint64_t read_tsc(uint32_t *ret_aux)
 #define CPUID_7_EBX_RTM (1u << 11)
 #define CPUID_7_EBX_RDSEED (1u << 18)
 
-/* What cannot be replayed is masked out: programs then do without it. */
-static void run_cpuid(struct user_regs_struct *regs)
+static struct cpuid_answer *find_answer(struct recording *r, uint32_t leaf, uint32_t sub)
 {
-	uint32_t leaf = (uint32_t)regs->rax, sub = (uint32_t)regs->rcx;
-	uint32_t a, b, c, d;
+	for (size_t i = 0; i < r->n_cpuid; i++) {
+		if (r->cpuid[i].leaf == leaf && r->cpuid[i].sub == sub)
+			return &r->cpuid[i];
+	}
+	return NULL;
+}
 
-	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(sub));
+/*
+ * What cannot be replayed is masked out: programs then do without it. The instruction leaves a virtual machine, which takes
+ * longer than a stop, and each start of a program asks the same dozens of questions. We stay on one processor, so the
+ * answers stay the same.
+ */
+static struct cpuid_answer ask_cpuid(struct recording *r, uint32_t leaf, uint32_t sub)
+{
+	struct cpuid_answer got = { .leaf = leaf, .sub = sub }, *known = find_answer(r, leaf, sub);
+
+	if (known)
+		return *known;
+	__asm__ volatile("cpuid" : "=a"(got.a), "=b"(got.b), "=c"(got.c), "=d"(got.d) : "a"(leaf), "c"(sub));
 	if (leaf == 1)
-		c &= ~CPUID_1_ECX_RDRAND;
+		got.c &= ~CPUID_1_ECX_RDRAND;
 	if (leaf == 7 && sub == 0)
-		b &= ~(CPUID_7_EBX_HLE | CPUID_7_EBX_RTM | CPUID_7_EBX_RDSEED);
-	regs->rax = a;
-	regs->rbx = b;
-	regs->rcx = c;
-	regs->rdx = d;
+		got.b &= ~(CPUID_7_EBX_HLE | CPUID_7_EBX_RTM | CPUID_7_EBX_RDSEED);
+	if (r->n_cpuid < CPUID_ANSWERS)
+		r->cpuid[r->n_cpuid++] = got;
+	return got;
+}
+
+static void run_cpuid(struct recording *r, struct user_regs_struct *regs)
+{
+	struct cpuid_answer got = ask_cpuid(r, (uint32_t)regs->rax, (uint32_t)regs->rcx);
+
+	regs->rax = got.a;
+	regs->rbx = got.b;
+	regs->rcx = got.c;
+	regs->rdx = got.d;
 }
 
 #define FLAGS_ARITHMETIC 0x8d5ull   /* OF SF ZF AF PF CF */
@@ -194,7 +217,7 @@ static unsigned run_trapped(struct recording *r, struct task *t, const uint8_t *
 	if (changed && in.flags & INSN_XSAVE)
 		return run_xsave(r, t, code, &in, regs) ? in.len : 0;
 	if (in.flags & INSN_CPUID) {
-		run_cpuid(regs);
+		run_cpuid(r, regs);
 		return in.len;
 	}
 	rdtscp = in.flags & INSN_RDTSCP;

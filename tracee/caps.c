@@ -99,11 +99,13 @@ static int count_cpus(void)
 	return CPU_COUNT(&set);
 }
 
-static enum page_tier best_tier(const struct cap *cap)
+enum page_tier caps_page_tier(void)
 {
-	if (cap[CAP_PAGE_SCAN].works)
-		return PAGE_TIER_SCAN;
-	return cap[CAP_SOFT_DIRTY].works ? PAGE_TIER_SOFTDIRTY : PAGE_TIER_HASH;
+	static enum page_tier tier = PAGE_TIER_AUTO;
+
+	if (tier == PAGE_TIER_AUTO)
+		tier = probe_page_scan() == 0 ? PAGE_TIER_SCAN : probe_soft_dirty() == 0 ? PAGE_TIER_SOFTDIRTY : PAGE_TIER_HASH;
+	return tier;
 }
 
 const struct caps *caps_get(void)
@@ -122,7 +124,7 @@ const struct caps *caps_get(void)
 		return &caps;
 	for (int i = 0; i < N_CAPS; i++)
 		run_probe(&probes[i], &caps.cap[i]);
-	caps.page_tier = best_tier(caps.cap);
+	caps.page_tier = caps_page_tier();
 	caps.n_cpus = count_cpus();
 	caps.yama_scope = read_yama_scope();
 	caps.yama_note = yama_notes[caps.yama_scope];

@@ -47,4 +47,7 @@ struct caps {
  */
 const struct caps *caps_get(void);
 
+/** caps_get()->page_tier without probing the rest: a tenth of the time, and each recording begins with it. */
+enum page_tier caps_page_tier(void);
+
 #endif

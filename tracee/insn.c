@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <capstone/capstone.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/err.h"
@@ -258,7 +257,7 @@ int insn_decode(const uint8_t *b, size_t n, uint64_t addr, struct insn *ret)
 	add_implicit(i, ret);
 	for (unsigned k = 0; k < ret->n_mem; k++)
 		ret->flags |= (ret->mem[k].read ? INSN_READS : 0u) | (ret->mem[k].write ? INSN_WRITES : 0u);
-	snprintf(ret->name, sizeof ret->name, "%.15s", i->mnemonic);
+	memcpy(ret->name, i->mnemonic, strnlen(i->mnemonic, sizeof ret->name - 1));
 	return 0;
 }
 

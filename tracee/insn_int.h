@@ -21,4 +21,7 @@ int insn_decode_vector(const uint8_t *b, size_t n, uint64_t addr, struct insn *r
 /* Decode rdpid, rdpkru, wrpkru and serialize, which are newer than some decoders. 0, or -RL_EUNSUPPORTED: it is something else. */
 int insn_decode_newer(const uint8_t *b, size_t n, uint64_t addr, struct insn *ret);
 
+/* The length of a common instruction; 0: ask insn_decode(). It does not tell whether the processor would refuse it. */
+size_t insn_length_known(const uint8_t *b, size_t n);
+
 #endif

@@ -13,6 +13,7 @@
 #include "common/grow.h"
 #include "common/scope.h"
 #include "tracee/elfsym.h"
+#include "tracee/insn_int.h"
 
 #define TSC (INSN_RDTSC | INSN_RDTSCP)
 #define WANTED (INSN_CPUID | INSN_RDRAND | INSN_RDPID | INSN_XSAVE | TSC)
@@ -37,9 +38,14 @@ static bool covering(const struct code_file *f, uint64_t from, uint64_t at, stru
 		return false;
 	while (from <= at) {
 		uint64_t in_seg = from - f->seg->p_vaddr;
+		const uint8_t *b = f->bytes + f->seg->p_offset + in_seg;
+		size_t len = in_seg < f->seg->p_filesz ? insn_length_known(b, f->seg->p_filesz - in_seg) : 0;
 
-		if (in_seg >= f->seg->p_filesz ||
-		    insn_decode(f->bytes + f->seg->p_offset + in_seg, f->seg->p_filesz - in_seg, from, ret))
+		if (len && from + len <= at) {
+			from += len;
+			continue;
+		}
+		if (in_seg >= f->seg->p_filesz || insn_decode(b, f->seg->p_filesz - in_seg, from, ret))
 			return false;
 		from += ret->len;
 	}

@@ -49,6 +49,8 @@ static void the_page_tier_follows_from_the_capabilities(void **state)
 	(void)state;
 	assert_int_equal(c->page_tier == PAGE_TIER_SCAN, c->cap[CAP_PAGE_SCAN].works);
 	assert_true(c->page_tier != PAGE_TIER_AUTO);
+	assert_int_equal(c->page_tier == PAGE_TIER_HASH, !c->cap[CAP_PAGE_SCAN].works && !c->cap[CAP_SOFT_DIRTY].works);
+	assert_int_equal(c->page_tier, caps_page_tier());
 }
 
 static void probing_happens_once_and_leaves_no_children(void **state)

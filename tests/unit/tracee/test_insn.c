@@ -13,6 +13,7 @@
 
 #include "common/err.h"
 #include "tracee/insn.h"
+#include "tracee/insn_int.h"
 #include "tracee/maps.h"
 
 /* Assembled bytes: code_NAME .. code_NAME_end. */
@@ -425,7 +426,7 @@ static void what_the_supervisor_emulates_is_not_moved(void **state)
 static void all_of_libc_can_be_decoded_and_moved(void **state)
 {
 	struct maps m;
-	size_t n_insns = 0, n_unknown = 0, n_refused = 0, n_rip = 0;
+	size_t n_insns = 0, n_unknown = 0, n_refused = 0, n_rip = 0, n_known = 0;
 	uint8_t out[INSN_MAX_RELOCATED];
 
 	(void)state;
@@ -442,7 +443,12 @@ static void all_of_libc_can_be_decoded_and_moved(void **state)
 		}
 		int len = insn_relocate((const uint8_t *)at, i.len, at, at + (1ul << 30), out, sizeof out);
 
+		size_t known = insn_length_known((const uint8_t *)at, (size_t)(text->end - at));
+
 		n_insns++;
+		n_known += known > 0;
+		if (known)
+			assert_int_equal(known, i.len);
 		if (i.flags & INSN_RIP_RELATIVE) {
 			n_rip++;
 			assert_true(len > 0);
@@ -450,8 +456,9 @@ static void all_of_libc_can_be_decoded_and_moved(void **state)
 		n_refused += len < 0;
 		at += i.len;
 	}
-	print_message("%zu instructions, %zu rip-relative, %zu immovable, %zu unknown bytes\n", n_insns, n_rip,
-		      n_refused, n_unknown);
+	print_message("%zu instructions, %zu rip-relative, %zu immovable, %zu of known length, %zu unknown bytes\n", n_insns,
+		      n_rip, n_refused, n_known, n_unknown);
+	assert_true(n_known > n_insns / 2);
 	assert_true(n_insns > 100000);
 	assert_true(n_unknown < n_insns / 100);
 	assert_true(n_refused < n_insns / 100);
