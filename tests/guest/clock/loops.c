@@ -1,6 +1,7 @@
 /*
  * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS]]. Each thread
- * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows.
+ * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows. Without a NAME:
+ * all names.
  */
 #include "../guest.h"
 #include <pthread.h>
@@ -10,6 +11,10 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid   /* glibc has no name for it before 2.38 */
+#endif
 
 static volatile int stop;
 static volatile uint64_t shared_count;
@@ -102,42 +107,38 @@ static uint64_t hash_bytes(const unsigned char *p, size_t n)
 	return h;
 }
 
+/* All threads fill and copy the same two blocks: what is found in them depends on each preemption. */
+enum { BLOCK = 64 << 20 };
+static unsigned char *block[2];
+
 static uint64_t loop_copy(int no)
 {
-	size_t size = 4 << 20;
-	unsigned char *a = malloc(size), *b = malloc(size);
+	unsigned char *a = block[0], *b = block[1];
 	uint64_t h = (uint64_t)no;
 
-	CHECK(a && b);
-	for (int i = 0; !stop || i < 2; i++) {
-		memset(a, i + no, size);
-		memcpy(b, a, size);
-		h += hash_bytes(b, size);
+	for (int i = 0; !stop || i < 1; i++) {
+		memset(a, i + no, BLOCK);
+		memcpy(b, a, BLOCK);
+		h += hash_bytes(b, BLOCK);
 	}
-	free(a);
-	free(b);
 	return h;
 }
 
 static uint64_t loop_rep(int no)
 {
-	size_t size = 4 << 20;
-	unsigned char *a = malloc(size), *b = malloc(size);
+	unsigned char *a = block[0], *b = block[1];
 	uint64_t h = (uint64_t)no;
 
-	CHECK(a && b);
-	for (int i = 0; !stop || i < 2; i++) {
+	for (int i = 0; !stop || i < 1; i++) {
 		void *d = a, *s = a;
-		size_t n = size;
+		size_t n = BLOCK;
 
 		__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(i + no) : "memory");
 		d = b;
-		n = size;
+		n = BLOCK;
 		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
-		h += hash_bytes(b, size);
+		h += hash_bytes(b, BLOCK);
 	}
-	free(a);
-	free(b);
 	return h;
 }
 
@@ -422,15 +423,18 @@ static void on_inner(int sig)
 	n_inner++;
 }
 
-static void set_timers(long outer_us, long inner_us)
+static _Thread_local timer_t timer;
+
+/*
+ * The next one comes so long after this one is done: at a fixed rate they could come faster than a busy machine gets them
+ * recorded, and the loops would never have their turn.
+ */
+static void arm_timer(void)
 {
-	struct itimerval outer = { { 0, outer_us }, { 0, outer_us } }, inner = { { 0, inner_us }, { 0, inner_us } };
+	struct itimerspec t = { .it_value.tv_nsec = 200000 };
 
-	CHECK(setitimer(ITIMER_REAL, &outer, NULL) == 0 && setitimer(ITIMER_VIRTUAL, &inner, NULL) == 0);
+	CHECK(timer_settime(timer, 0, &t, NULL) == 0);
 }
-
-/* Signals can come faster than a busy machine gets them recorded; so many are enough, and then the loops get their turn. */
-#define MOST_OUTER 300
 
 static void on_outer(int sig)
 {
@@ -439,25 +443,27 @@ static void on_outer(int sig)
 	(void)sig;
 	for (int i = 0; i < 20; i++)
 		w = guest_work(w, 10);
-	if (++n_outer >= MOST_OUTER)
-		set_timers(0, 0);
+	n_outer++;
 	raise(SIGUSR1);
+	if (!stop)
+		arm_timer();
 }
 
-/* Timer signals, their handlers interrupted by others. */
+/* A timer for each thread and one for all, as long as the loops run; their handlers are interrupted by others. */
 static uint64_t loop_handlers(int no)
 {
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+	struct itimerval often = { { 0, 1100 }, { 0, 1100 } };
 	uint64_t n = 0;
 
-	if (no == 0) {
-		CHECK(signal(SIGUSR1, on_inner) != SIG_ERR && signal(SIGALRM, on_outer) != SIG_ERR);
-		CHECK(signal(SIGVTALRM, on_inner) != SIG_ERR);
-		set_timers(700, 1100);
-	}
+	ev.sigev_notify_thread_id = gettid();
+	CHECK(signal(SIGUSR1, on_inner) != SIG_ERR && signal(SIGALRM, on_outer) != SIG_ERR);
+	CHECK(signal(SIGVTALRM, on_inner) != SIG_ERR);
+	CHECK(timer_create(CLOCK_MONOTONIC, &ev, &timer) == 0);
+	CHECK(no || setitimer(ITIMER_VIRTUAL, &often, NULL) == 0);
+	arm_timer();
 	while (!stop)
 		n++;
-	if (no == 0)
-		set_timers(0, 0);
 	return n;
 }
 
@@ -488,16 +494,29 @@ int main(int argc, char **argv)
 	int n = argc > 2 ? atoi(argv[2]) : 4, ms = argc > 3 ? atoi(argv[3]) : 100;
 	struct loop_arg arg[64] = { 0 };
 	pthread_t t[64];
+	sigset_t all;
 
-	for (size_t i = 0; argc > 1 && i < sizeof(loops) / sizeof(loops[0]); i++) {
-		if (strcmp(loops[i].name, argv[1]) == 0)
+	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
+		if (argc == 1)
+			puts(loops[i].name);
+		else if (strcmp(loops[i].name, argv[1]) == 0)
 			chosen = loops[i].run;
 	}
+	if (argc == 1)
+		return 0;
 	CHECK(chosen && n > 0 && n <= 64);
+	if (chosen == loop_copy || chosen == loop_rep) {
+		block[0] = malloc(BLOCK);
+		block[1] = malloc(BLOCK);
+		CHECK(block[0] && block[1]);
+	}
 	for (int i = 0; i < n; i++) {
 		arg[i].no = i;
 		CHECK(pthread_create(&t[i], NULL, thread, &arg[i]) == 0);
 	}
+	/* Signals are for the loops. */
+	sigfillset(&all);
+	CHECK(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 	usleep((useconds_t)ms * 1000);
 	stop = 1;
 	for (int i = 0; i < n; i++) {
