@@ -212,8 +212,9 @@ static int build_filter(struct sites *ss, struct site *x)
 /* ---- code that the program may change ---- */
 
 #define FAULTS_MAX 300       /* writes to a guarded page, until it is asked whether a stop at every pass is cheaper: */
-#define CHANGES_MAX 50       /* of the very code that a filter displaces */
 #define PASSES_PER_FAULT 4   /* if there are fewer passes than that between two of them */
+#define CHANGES_MAX 50       /* the same for writes to the very code that a filter displaces: */
+#define PASSES_PER_CHANGE 100   /* each costs a new filter */
 
 static int protect_page(struct sites *ss, struct site *x, int prot)
 {
@@ -247,15 +248,19 @@ int sites_unguard(struct sites *ss)
 	return err;
 }
 
-/* A page that is written to all the time is better left alone: a fault takes as long as some stops. */
-static bool faults_too_often(struct sites *ss, const struct site *x)
+/* How often the filter was passed, as far as it counts that. */
+static uint64_t filter_passes(struct sites *ss, const struct site *x)
 {
 	uint64_t passes = 0;
 
-	if (x->n_faults <= FAULTS_MAX)
-		return false;
 	mem_read(ss->t->host->mem_fd, STUB_COUNTER(x->stub), &passes, sizeof(passes));
-	return passes / x->n_faults < PASSES_PER_FAULT;
+	return passes - x->counted_from;
+}
+
+/* A page that is written to all the time is better left alone: a fault takes as long as some stops. */
+static bool faults_too_often(struct sites *ss, const struct site *x)
+{
+	return x->n_faults > FAULTS_MAX && (x->n_passes + filter_passes(ss, x)) / x->n_faults < PASSES_PER_FAULT;
 }
 
 static int drop_stub(struct sites *ss, struct site *x)
@@ -277,7 +282,8 @@ static int code_changed(struct sites *ss, struct site *x)
 	x->guarded = false;
 	x->kind = SITE_DEBUG_REG;
 	x->looked_at = false;
-	x->no_filter = ++x->n_changes > CHANGES_MAX;
+	x->n_passes += filter_passes(ss, x);
+	x->no_filter = ++x->n_changes > CHANGES_MAX && x->n_passes / x->n_changes < PASSES_PER_CHANGE;
 	return drop_stub(ss, x);
 }
 
@@ -320,6 +326,7 @@ static int make_room(struct sites *ss, struct site *x)
 	struct insn_code code = { .bytes = bytes, .addr = x->addr, .known = x->addr };
 
 	code.n = mem_read_some(ss->t->host->mem_fd, x->addr, bytes, sizeof(bytes));
+	x->counted_from = x->pass ? x->pass->seen : 0;
 	return site_map_stub(ss, x, &code);
 }
 

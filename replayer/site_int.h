@@ -48,6 +48,8 @@ struct site {
 	bool guarded;
 	bool looked_at;            /* found to take a jump */
 	unsigned n_changes;        /* of the code here, since a filter was made */
+	uint64_t n_passes;         /* through the filters that such changes took away */
+	uint64_t counted_from;     /* what the filter's counter began with */
 	int prot;                  /* of the page(s) the code is in */
 	uint64_t guard, guard_bytes;   /* those pages */
 	unsigned n_faults;         /* writes to a guarded page */

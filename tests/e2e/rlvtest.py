@@ -5,7 +5,9 @@ recording, default 3), RELIVE_TEST_SLOW=0 (the quick run: smaller counts), RELIV
 may take, default 120), RELIVE_TEST_AGENT (0: record with --no-agent, 1: with --agent), RELIVE_TEST_KEEP (where traces of failed tests go; default: failed-traces/ in the build directory).
 """
 import os
+import pty
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -89,6 +92,35 @@ def run(cmd, stdin=None, cwd=None, env=None, timeout=120, what="it", preexec_fn=
         out, err = p.communicate()
         raise Failure("%s was not done after %d s: %s\n%s" % (what, timeout, short(shell(cmd), 600), tail(out) + tail(err)))
     return Result(out, err, p.returncode if p.returncode >= 0 else 128 - p.returncode)
+
+
+def in_terminal(cmd, cwd, at_ready, timeout=30):
+    """Run a command on a terminal of its own; call at_ready(fd, pid) once it has said "ready"; output and exit status."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execve(cmd[0], cmd, plain_env())
+    out, ready, end = b"", False, time.time() + timeout
+    while time.time() < end:
+        if select.select([fd], [], [], 0.2)[0]:
+            try:
+                data = os.read(fd, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            out += data
+        if not ready and b"ready" in out:
+            ready = True
+            time.sleep(0.05)
+            at_ready(fd, pid)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise Failure("it was not done after %d s: %r" % (timeout, out))
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    return out, os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 def short(text, n):
