@@ -26,7 +26,6 @@ static const char help[] =
 #define GDB_MIN 12
 
 /* What relive's own tests have run on. Whatever differs is said to be untested, not to be broken. */
-#define TESTED_VENDOR "GenuineIntel"
 #define TESTED_KERNEL "6.18"
 
 #define UNTESTED_MAX 4
@@ -97,8 +96,8 @@ static void add_untested(struct doctor *d, const char *what)
 
 static void find_untested(struct doctor *d)
 {
-	if (strcmp(d->vendor, TESTED_VENDOR))
-		add_untested(d, "this make of processor (tested: Intel)");
+	if (strcmp(d->vendor, "GenuineIntel") && strcmp(d->vendor, "AuthenticAMD"))
+		add_untested(d, "this make of processor (tested: Intel, AMD)");
 	if (!d->in_vm)
 		add_untested(d, "a machine that is not virtual");
 	if (strncmp(d->caps->release, TESTED_KERNEL ".", strlen(TESTED_KERNEL) + 1))
@@ -122,14 +121,16 @@ static size_t choices(const struct doctor *d, struct choice out[CHOICES_MAX])
 		[PAGE_TIER_HASH] = "hash: all resident writable pages are hashed",
 	};
 	const struct cap *cap = d->caps->cap;
-	bool scan = d->caps->page_tier == PAGE_TIER_SCAN;
+	bool scan = d->caps->page_tier == PAGE_TIER_SCAN, outer = confined_by_others();
 	size_t n = 0;
 
 	out[n++] = (struct choice){ "written pages", tiers[d->caps->page_tier],
 				    scan ? "" : cap[CAP_PAGE_SCAN].note };
 	out[n++] = (struct choice){ "preemption points", "state clock: registers, stack window and page hashes", "" };
-	out[n++] = (struct choice){ "system calls", confined_by_others() ? "a ptrace stop each, as this is under a seccomp filter already" :
-				    cap[CAP_SECCOMP].works ? "a ptrace stop each, by seccomp filter" : "a ptrace stop each", "" };
+	out[n++] = (struct choice){ "system calls", !cap[CAP_SECCOMP].works ? "a ptrace stop each" :
+				    outer ? "a ptrace stop each, as this is under a seccomp filter already" :
+				    "frequent ones without a stop, by code put beside the program's; else a ptrace stop",
+				    cap[CAP_SECCOMP].works ? "" : cap[CAP_SECCOMP].note };
 	out[n++] = (struct choice){ "time stamp counter", cap[CAP_TSC_FAULT].works ? "trapped and recorded" : "seen as it is",
 				    cap[CAP_TSC_FAULT].works ? "" : cap[CAP_TSC_FAULT].note };
 	out[n++] = (struct choice){ "cpuid", cap[CAP_CPUID_FAULT].works ? "trapped and recorded" : "recorded: its places in files' code are made to trap",

@@ -6,13 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "replayer/objelf.h"
 #include "tracee/elfsym.h"
 #include "tracee/srcline.h"
 
 /* An ELF file of the trace, as far as it could be opened. */
 struct file {
-	struct trace *t;
-	uint32_t obj;
+	struct object_ref ref;
 	struct elfsym *elf;
 	struct srcline *lines;
 	struct file *next;
@@ -25,20 +25,13 @@ struct placenames {
 	struct file *files;
 };
 
-static int read_obj(void *ctx, uint64_t off, void *out, size_t n)
-{
-	struct file *f = ctx;
-
-	return trace_object_read(f->t, f->obj, off, out, n) == (int64_t)n ? 0 : -EIO;
-}
-
 static int copy_out(struct file *f, uint64_t size)
 {
 	static uint8_t part[1 << 16];
 	int fd = memfd_create("relive-elf", MFD_CLOEXEC);
 
 	for (uint64_t at = 0; fd >= 0 && at < size; at += sizeof(part)) {
-		int64_t n = trace_object_read(f->t, f->obj, at, part, sizeof(part));
+		int64_t n = trace_object_read(f->ref.trace, f->ref.id, at, part, sizeof(part));
 
 		if (n > 0 && pwrite(fd, part, (size_t)n, (off_t)at) == n)
 			continue;
@@ -54,18 +47,17 @@ static struct file *file_of(struct placenames *p, uint32_t obj)
 	struct file *f = p->files;
 	int fd;
 
-	while (f && f->obj != obj)
+	while (f && f->ref.id != obj)
 		f = f->next;
 	if (f || !o)
 		return f;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
-	f->t = p->t;
-	f->obj = obj;
+	f->ref = (struct object_ref){ p->t, obj };
 	f->next = p->files;
 	p->files = f;
-	if (elfsym_open(&(struct elf_source){ .read = read_obj, .ctx = f, .size = o->size }, &f->elf))
+	if (object_elf_open(&f->ref, &f->elf))
 		f->elf = NULL;
 	fd = f->elf ? copy_out(f, o->size) : -1;
 	if (fd >= 0) {

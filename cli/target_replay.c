@@ -10,6 +10,7 @@
 #include "cli/target_files.h"
 #include "common/err.h"
 #include "replayer/agent.h"
+#include "replayer/objelf.h"
 #include "replayer/timeline.h"
 #include "tracee/agentcode.h"
 #include "tracee/elfsym.h"
@@ -310,29 +311,15 @@ static int64_t rt_file_read(void *self, const char *path, uint64_t off, void *ou
 
 /* ---- thread-local storage ---- */
 
-struct object_ref {
-	struct trace *trace;
-	uint32_t id;
-};
-
-static int object_read(void *ctx, uint64_t off, void *out, size_t n)
-{
-	struct object_ref *o = ctx;
-
-	return trace_object_read(o->trace, o->id, off, out, n) == (int64_t)n ? 0 : -RL_ECORRUPT;
-}
-
 /* The C library's own description of its layout: in libc.so.6, or in a static program. */
 static int tls_layout(struct replay_target *rt, struct elf_tls_layout *ret)
 {
 	for (uint32_t id = 1; id <= trace_n_objects(rt->trace); id++) {
-		const struct trace_object *o = trace_object(rt->trace, id);
 		struct object_ref ref = { rt->trace, id };
-		struct elf_source src = { .read = object_read, .ctx = &ref, .size = o->size };
 		struct elfsym *e;
 		int err;
 
-		if (!(o->flags & OBJ_ELF) || elfsym_open(&src, &e))
+		if (object_elf_open(&ref, &e))
 			continue;
 		err = elfsym_tls_layout(e, ret);
 		elfsym_close(e);

@@ -19,6 +19,7 @@
 #include "common/scope.h"
 #include "recorder/agent.h"
 #include "tracee/layout.h"
+#include "tracee/procfile.h"
 #include "tracee/xstate.h"
 
 /* The first injected call has no stub to run at: borrow the bytes at the entry point. */
@@ -303,35 +304,14 @@ static size_t split_argv(char *text, size_t n, const char **out, size_t max)
 #define CMDLINE_MAX 65536
 #define ARGV_MAX 4096
 
-static size_t read_cmdline(pid_t tid, char *out, size_t max)
-{
-	char path[64];
-	autoclose int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, out, max - 1);
-	if (n < 0)
-		n = 0;
-	out[n] = '\0';
-	return (size_t)n;
-}
-
 static pid_t parent_of(struct task *t)
 {
-	char path[64], text[512], *paren;
-	autoclose int fd = -1;
-	ssize_t n;
+	char text[512];
+	const char *state;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", t->tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	paren = strrchr(text, ')');
-	return paren ? (pid_t)strtol(paren + 4, NULL, 10) : 0;
+	procfile_read(t->tid, "stat", text, sizeof(text));
+	state = procfile_stat_fields(text);
+	return *state ? (pid_t)strtol(state + 1, NULL, 10) : 0;
 }
 
 #define GAP_MAX (1ull << 20)   /* looked through, too: cheaper than asking again */
@@ -403,7 +383,7 @@ static int write_down(struct recording *r, struct task *t, const uint64_t (*auxv
 	snprintf(link, sizeof(link), "/proc/%d/exe", t->tid);
 	n = readlink(link, exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
-	c.n_argv = (uint32_t)split_argv(cmdline, read_cmdline(t->tid, cmdline, CMDLINE_MAX), argv, ARGV_MAX);
+	c.n_argv = (uint32_t)split_argv(cmdline, procfile_read(t->tid, "cmdline", cmdline, CMDLINE_MAX), argv, ARGV_MAX);
 	err = remote_getregs(t->tid, &task.regs);
 	if (err)
 		return err;

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "common/scope.h"
+#include "tracee/procfile.h"
 
 /* What a call changed: bytes [off, off + len) of a file, or only its size. */
 struct change {
@@ -55,16 +56,11 @@ static void by_name(struct task *t, uint64_t name, struct change *ch)
 /* A line of /proc/PID/fdinfo/FD. */
 static uint64_t fdinfo(struct task *t, int fd, const char *key, int base)
 {
-	char path[64], text[512], *at;
-	autoclose int info = -1;
-	ssize_t n;
+	char file[32], text[512];
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", t->tid, fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	n = info < 0 ? 0 : read(info, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	at = strstr(text, key);
-	return at ? strtoull(at + strlen(key), NULL, base) : 0;
+	snprintf(file, sizeof(file), "fdinfo/%d", fd);
+	procfile_read(t->tid, file, text, sizeof(text));
+	return procfile_number(text, key, base);
 }
 
 /* The bytes that a write has just put where the file's position was. */

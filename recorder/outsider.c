@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "common/scope.h"
+#include "tracee/procfile.h"
 
 #define AGAIN_NS 1000000000u    /* looking at all processes takes some milliseconds */
 
@@ -58,18 +59,10 @@ static bool maps_for_writing(pid_t pid, const struct object_entry *o)
 
 static bool is_for_writing(pid_t pid, const char *fd)
 {
-	char path[300], text[256], *at;
-	autoclose int info = -1;
-	ssize_t n;
+	char file[300], text[256];
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", pid, fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	at = strstr(text, "flags:");
-	return at && (strtoul(at + 6, NULL, 8) & O_ACCMODE) != O_RDONLY;
+	snprintf(file, sizeof(file), "fdinfo/%s", fd);
+	return procfile_read(pid, file, text, sizeof(text)) && (procfile_number(text, "flags:", 8) & O_ACCMODE) != O_RDONLY;
 }
 
 static bool has_open_for_writing(pid_t pid, const struct object_entry *o)
@@ -92,25 +85,13 @@ static bool has_open_for_writing(pid_t pid, const struct object_entry *o)
 	return found;
 }
 
-static void name_of(pid_t pid, char *out, size_t max)
-{
-	char path[64];
-	autoclose int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, out, max - 1);
-	out[n > 0 ? n : 0] = '\0';
-	out[strcspn(out, "\n")] = '\0';
-}
-
 static void tell(struct recording *r, struct object_entry *o, pid_t pid, const char *how)
 {
 	char name[64], text[sizeof(r->result->warning)];
 
 	o->outsider = true;
-	name_of(pid, name, sizeof(name));
+	procfile_read(pid, "comm", name, sizeof(name));
+	name[strcspn(name, "\n")] = '\0';
 	snprintf(text, sizeof(text), "%s is memory of recorded processes, and process %d (%s), which is not recorded, has it %s: what it writes "
 		 "there is not in the trace", o->path && *o->path ? o->path : "shared memory", pid, name, how);
 	(void)trace_put_note(r->w, text);

@@ -23,6 +23,7 @@
 #include "tracee/confine.h"
 #include "tracee/layout.h"
 #include "tracee/pin.h"
+#include "tracee/xstate.h"
 
 /* Whom the handlers of forwarded signals mean. */
 static volatile sig_atomic_t forward_to;
@@ -61,17 +62,6 @@ static int pin(struct recording *r)
 {
 	r->cpu = pin_self(PIN_HERE, &r->cpus);
 	return r->cpu < 0 ? r->cpu : 0;
-}
-
-static uint64_t xgetbv0(void)
-{
-	uint32_t a, b, c, d, lo, hi;
-
-	__cpuid(1, a, b, c, d);
-	if (!(c & bit_OSXSAVE))
-		return 3;
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (uint64_t)hi << 32 | lo;
 }
 
 static void cpu_model(char out[49])
@@ -117,7 +107,7 @@ static int open_trace(struct recording *r)
 	uint32_t leaves[CPUID_MAX][CPUID_WORDS];
 	struct trace_header h = {
 		.relive_version = RELIVE_VERSION, .cwd = cwd, .cpu_model = model, .seed = r->rng,
-		.page_tracking = tier_name(r->opts->page_tier), .xcr0 = xgetbv0(), .cpu = (uint32_t)r->cpu,
+		.page_tracking = tier_name(r->opts->page_tier), .xcr0 = xstate_xcr0(), .cpu = (uint32_t)r->cpu,
 		.n_cpus = (uint32_t)CPU_COUNT(&r->cpus), .argv = (const char *const *)r->opts->argv,
 		.cpuid = leaves,
 	};

@@ -5,7 +5,6 @@
 #include "recorder/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,33 +14,21 @@
 #include <unistd.h>
 #include "common/err.h"
 #include "common/log.h"
-#include "common/scope.h"
 #include "recorder/agent.h"
 #include "tracee/layout.h"
+#include "tracee/procfile.h"
 #include "tracee/xstate.h"
 
 enum disposition { DISP_DEFAULT, DISP_IGNORE, DISP_HANDLER };
 
-static uint64_t status_mask(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 16) : 0;
-}
-
 static enum disposition disposition_of(struct task *t, int sig)
 {
-	char path[64], text[4096];
-	autoclose int fd = -1;
-	ssize_t n;
+	char text[4096];
 
-	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	if (status_mask(text, "\nSigCgt:") >> (sig - 1) & 1)
+	procfile_read(t->tid, "status", text, sizeof(text));
+	if (procfile_number(text, "\nSigCgt:", 16) >> (sig - 1) & 1)
 		return DISP_HANDLER;
-	if (status_mask(text, "\nSigIgn:") >> (sig - 1) & 1)
+	if (procfile_number(text, "\nSigIgn:", 16) >> (sig - 1) & 1)
 		return DISP_IGNORE;
 	return DISP_DEFAULT;
 }
@@ -67,15 +54,10 @@ static bool default_stops(int sig)
  */
 static bool is_first_process(const struct task *t)
 {
-	char path[64], text[4096];
-	autoclose int fd = -1;
+	char text[4096];
 	const char *at, *end;
-	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", t->proc->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
+	procfile_read(t->proc->pid, "status", text, sizeof(text));
 	at = strstr(text, "\nNSpid:");
 	end = at ? strchr(at + 1, '\n') : NULL;
 	return end && end - at > 2 && end[-1] == '1' && end[-2] == '\t';

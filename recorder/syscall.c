@@ -14,9 +14,9 @@
 #include <unistd.h>
 #include "common/err.h"
 #include "common/log.h"
-#include "common/scope.h"
 #include "recorder/agent.h"
 #include "tracee/layout.h"
+#include "tracee/procfile.h"
 #include "tracee/samefile.h"
 
 /* Results that mean "restart me", known only to the kernel and its tracers (include/linux/errno.h). */
@@ -75,7 +75,7 @@ static void plan_outputs(struct task *t, struct user_regs_struct *regs)
 
 static char state_of(struct task *t)
 {
-	char path[64], text[256], *paren;
+	char path[64], text[256], state;
 	ssize_t n;
 
 	if (t->stat_fd < 0) {
@@ -86,8 +86,8 @@ static char state_of(struct task *t)
 	if (n <= 0)
 		return 'X';
 	text[n] = '\0';
-	paren = strrchr(text, ')');
-	return paren ? paren[2] : 'X';
+	state = *procfile_stat_fields(text);
+	return state ? state : 'X';
 }
 
 /*

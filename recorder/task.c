@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "recorder/agent.h"
 #include "tracee/layout.h"
+#include "tracee/procfile.h"
 
 struct mm *mm_new(pid_t tid)
 {
@@ -378,22 +379,15 @@ static size_t robust_words(const struct task *t, uint64_t *out, size_t max)
 
 static bool is_over(pid_t pid, pid_t tid)
 {
-	char path[64], text[512], *paren;
-	ssize_t n;
-	int fd;
+	char file[64], text[512];
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return true;
-	text[n] = '\0';
-	paren = strrchr(text, ')');
-	/* 't': not the task that we let go, which stops no more, but a thread that executed and took its id. */
-	return !paren || paren[2] == 'Z' || paren[2] == 'X' || paren[2] == 't';
+	snprintf(file, sizeof(file), "task/%d/stat", tid);
+	procfile_read(pid, file, text, sizeof(text));
+	/*
+	 * Nothing: no longer there. 't': not the task that we let go, which stops no more, but a thread that executed and
+	 * took its id.
+	 */
+	return strchr("ZXt", *procfile_stat_fields(text)) != NULL;
 }
 
 /* Whether no other task of its process lives; a dead leader that wait(2) has yet to report does not. */

@@ -169,14 +169,6 @@ static bool run_one_register(struct user_regs_struct *regs, const uint8_t *code,
 	return true;
 }
 
-static uint64_t xcr0(void)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (uint64_t)hi << 32 | lo;
-}
-
 /* xsave and its like: write what depends on register values alone, as writes of the event that is being made. */
 static bool run_xsave(struct recording *r, struct task *t, const uint8_t *code, const struct insn *in,
 		      const struct user_regs_struct *regs)
@@ -184,7 +176,7 @@ static bool run_xsave(struct recording *r, struct task *t, const uint8_t *code, 
 	static uint8_t canon[XSTATE_MAX], area[XSTATE_MAX];
 	static struct xstate x;
 	struct xstate_part part[XSTATE_PARTS];
-	uint64_t at, old_bv, request = ((uint64_t)(uint32_t)regs->rdx << 32 | (uint32_t)regs->rax) & xcr0();
+	uint64_t at, old_bv, request = ((uint64_t)(uint32_t)regs->rdx << 32 | (uint32_t)regs->rax) & xstate_xcr0();
 	const uint8_t *opcode = memchr(code, INSN_SITE_TRAP, in->len);
 	unsigned n;
 

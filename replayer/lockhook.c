@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
+#include "replayer/objelf.h"
 #include "tracee/elfsym.h"
 #include "tracee/remote.h"
 
@@ -22,18 +23,6 @@ const struct lock_func lock_funcs[] = {
 const size_t n_lock_funcs = sizeof(lock_funcs) / sizeof(lock_funcs[0]);
 
 /* ---- functions of a file ---- */
-
-struct obj_source {
-	struct trace *t;
-	uint32_t obj;
-};
-
-static int read_obj(void *ctx, uint64_t off, void *out, size_t n)
-{
-	struct obj_source *s = ctx;
-
-	return trace_object_read(s->t, s->obj, off, out, n) == (int64_t)n ? 0 : -EIO;
-}
 
 struct search {
 	struct lockhooks *h;
@@ -96,14 +85,12 @@ static bool was_read(const struct lockhooks *h, uint32_t obj)
 /* Learn of a file that has been mapped. One that cannot be read has no functions. */
 static int read_file(struct lockhooks *h, const struct lock_change *c, uint32_t proc)
 {
-	const struct trace_object *o = trace_object(h->s->trace, c->obj);
-	struct obj_source src = { h->s->trace, c->obj };
+	struct object_ref ref = { h->s->trace, c->obj };
 	struct search q = { .h = h, .obj = c->obj };
 	uint32_t *slot = NULL;
 	int err = 0;
 
-	if (!o || !(o->flags & OBJ_ELF) ||
-	    elfsym_open(&(struct elf_source){ .read = read_obj, .ctx = &src, .size = o->size }, &q.e))
+	if (object_elf_open(&ref, &q.e))
 		return 0;
 	module_of(h, q.e, c, proc);
 	if (!was_read(h, c->obj)) {

@@ -4,44 +4,30 @@
 #include <linux/kcmp.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/scope.h"
+#include "tracee/procfile.h"
 
 struct look {
 	struct stat st;
 	uint64_t pos, flags;
 };
 
-static uint64_t number_after(const char *text, const char *key, int base)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, base) : 0;
-}
-
 static bool look_at(pid_t tid, int fd, struct look *ret)
 {
 	char path[64], text[1024];
-	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, fd);
 	if (stat(path, &ret->st) < 0)
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)tid, fd);
-	autoclose int info = open(path, O_RDONLY | O_CLOEXEC);
-
-	n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
-	if (n <= 0)
+	snprintf(path, sizeof(path), "fdinfo/%d", fd);
+	if (!procfile_read(tid, path, text, sizeof(text)))
 		return false;
-	text[n] = '\0';
-	ret->pos = number_after(text, "pos:", 10);
+	ret->pos = procfile_number(text, "pos:", 10);
 	/* Closing on exec is the descriptor's, not the description's. */
-	ret->flags = number_after(text, "flags:", 8) & ~(uint64_t)O_CLOEXEC;
+	ret->flags = procfile_number(text, "flags:", 8) & ~(uint64_t)O_CLOEXEC;
 	return true;
 }
 

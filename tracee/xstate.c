@@ -105,6 +105,17 @@ int xstate_write(pid_t tid, const struct xstate *x)
 	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_X86_XSTATE, &iov) < 0 ? regset_error() : 0;
 }
 
+uint64_t xstate_xcr0(void)
+{
+	uint32_t a, b, c, d, lo, hi;
+
+	__cpuid(1, a, b, c, d);
+	if (!(c & bit_OSXSAVE))
+		return 1u << BIT_X87 | 1u << BIT_SSE;
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	return (uint64_t)hi << 32 | lo;
+}
+
 static void x87_copy(const uint8_t *from, uint8_t *to)
 {
 	memcpy(to + FCW, from + FCW, 4);

@@ -31,6 +31,9 @@ struct xstate {
 int xstate_read(pid_t tid, struct xstate *ret);
 int xstate_write(pid_t tid, const struct xstate *x);
 
+/* The components that the kernel has switched on (XGETBV of register 0); x87 and SSE alone where that can't be asked. */
+uint64_t xstate_xcr0(void);
+
 /* Make the canonical form of x in out (XSTATE_MAX bytes, all of them written); returns its length. Cannot fail. */
 size_t xstate_canon(const struct xstate *x, uint8_t *out);
 

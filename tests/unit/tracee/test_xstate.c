@@ -235,15 +235,13 @@ __attribute__((target("avx,xsave,xsavec"))) static void a_saved_area_is_what_the
 	static uint8_t canon[XSTATE_MAX], made[XSTATE_MAX];
 	static struct xstate x;
 	struct xstate_part parts[XSTATE_PARTS];
-	uint32_t lo, hi;
 	uint64_t request, bv;
 	unsigned n;
 
 	(void)state;
 	if (!__builtin_cpu_supports("avx") || !__builtin_cpu_supports("xsavec"))
 		skip();
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	request = lo & ALL_SAVED & 7;
+	request = xstate_xcr0() & ALL_SAVED & 7;
 	__asm__ volatile("vcmpeqps %%ymm0, %%ymm0, %%ymm0\n\tvmovaps %%ymm0, %%ymm13\n\txsave %0\n\txsavec %1"
 			 : "+m"(real), "+m"(compact) : "a"((uint32_t)request), "d"(0) : "xmm0", "xmm13");
 	memcpy(&bv, real + 512, 8);
