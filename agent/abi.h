@@ -24,10 +24,10 @@
 
 /* The image's first words, at AGENT_CODE. */
 #define AGENT_HDR_ENTRY     (AGENT_CODE + 8)    /* u64: where trampolines call */
-#define AGENT_HDR_FAST_EXIT (AGENT_CODE + 16)   /* u64: of a `ret` to the trampoline, all registers but rsp restored */
+#define AGENT_HDR_FAST_EXIT (AGENT_CODE + 16)   /* u64: of a jump to the trampoline, all registers but rsp and rcx restored */
 #define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to the traced call, all registers restored */
 #define AGENT_HDR_FAULT     (AGENT_CODE + 32)   /* u64: where the recorder sends a task that faults in the agent */
-#define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall; ret`: the one address that the filter lets through */
+#define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall`: the one address that the filter lets through */
 
 /* struct agent_ctl's members that assembly uses. */
 #define AGENT_SAVED_RSP    (AGENT_DATA + 0)

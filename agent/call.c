@@ -342,7 +342,8 @@ static int do_timeofday(struct agent_ctl *ctl, struct agent_frame *f)
 	return made(ctl, f, 0);
 }
 
-int agent_call(struct agent_frame *f)
+/* Its return comes after a call: see entry.S. */
+__attribute__((function_return("thunk-extern"))) int agent_call(struct agent_frame *f)
 {
 	struct agent_ctl *ctl = agent_ctl();
 
