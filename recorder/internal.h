@@ -122,6 +122,8 @@ struct task {
 	uint64_t robust_list;           /* set_robust_list(2) */
 	struct stack_range stack;       /* its stack, if certain; start == end: unknown */
 	int stat_fd;                    /* /proc/PID/task/TID/stat; -1: not open yet */
+	struct sys_ranges kept;         /* argument structures as they were before the call; `from`: where in kept_bytes */
+	struct buf kept_bytes;
 	struct learn_page *learn;       /* argument pages before a call whose outputs are not known */
 	size_t n_learn;
 	bool forced_learn;              /* its present call's outputs are known, but found by watching all the same */
@@ -304,6 +306,10 @@ int written_for_clock(struct recording *r, struct task *t, struct page_list *l);
 int written_track(struct recording *r, struct task *t);
 /* Those written since the last question. The memory must be tracked. */
 int written_now(struct task *t, struct page_list *l);
+
+/* keptargs.c: before a call; and then, at its end, the memory that says where its outputs are */
+void keep_args(struct task *t);
+struct sys_mem kept_memory(struct task *t);
 
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);

@@ -222,6 +222,8 @@ void syscall_entry(struct recording *r, struct task *t)
 	} else if (t->args_changed && !t->have_plan) {
 		set_args(&regs, t->call.arg);
 	}
+	if (!t->have_plan)
+		keep_args(t);
 	if (!t->skipped)
 		learn_before(r, t);
 	if ((t->skipped || t->args_changed) && remote_setregs(t->tid, &regs))
@@ -286,7 +288,7 @@ static void land_outputs(struct task *t, const struct sys_ranges *out)
 
 static void put_outputs(struct recording *r, struct task *t, const struct sys_call *c)
 {
-	struct sys_mem mem = task_memory(t);
+	struct sys_mem mem = t->have_plan ? task_memory(t) : kept_memory(t);
 	struct sys_ranges out = { 0 };
 	int err = 0;
 

@@ -140,6 +140,8 @@ void task_remove(struct recording *r, struct task *t)
 	if (t->mm)
 		leave_mm(t);
 	proc_put(r, t->proc);
+	sys_ranges_free(&t->kept);
+	buf_free(&t->kept_bytes);
 	free(t->learn);
 	free(t->verify);
 	sysplan_free(&t->plan);

@@ -1,6 +1,6 @@
 /*
  * Calls from one place, first often enough that a recorder may have made them cheap, then such as need care: bad
- * pointers, errors that are told once, waits, and writes of which a part would fit.
+ * pointers, flags, errors that are told once, waits, and writes of which a part would fit.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -227,6 +227,31 @@ static void vectors(int fd)
 	CHECK(lseek(fd, 0, SEEK_SET) == 0 && CALL(SYS_readv, fd, v, 2, 0) == 16 && page[19 * 8] == '0');
 }
 
+#define FLAGS_OF_RESULTS 0x8d5ul   /* CF, PF, AF, ZF, SF, OF */
+#define FLAG_DF 0x400ul
+#define FLAG_ID 0x200000ul
+
+static unsigned long flags_after_call(unsigned long flags)
+{
+	unsigned long pid = SYS_getpid, r11;
+
+	__asm__ volatile("sub $128, %%rsp; push %[flags]; popfq; syscall; pushfq; pop %[flags]; cld; add $128, %%rsp; mov %%r11, %[r11]"
+			 : "+a"(pid), [flags] "+r"(flags), [r11] "=r"(r11) : : "rcx", "r11", "memory", "cc");
+	CHECK((long)pid == getpid() && r11 == flags);
+	return flags;
+}
+
+/* A call leaves the flags as they are, and puts them into r11. */
+static void flags(void)
+{
+	for (unsigned long i = 0; i < 2000; i++) {
+		unsigned long want = i * 0x9e3779b97f4a7c15ul >> 40 & (FLAGS_OF_RESULTS | FLAG_DF | FLAG_ID);
+
+		want = (i % 2 ? want & FLAGS_OF_RESULTS : want) | 0x202;
+		CHECK(flags_after_call(want) == want);
+	}
+}
+
 int main(void)
 {
 	char name[] = "hot_calls_XXXXXX";
@@ -243,6 +268,7 @@ int main(void)
 		bad_pointers(fd);
 	blocked_signal_and_bad_pointer();
 	vectors(fd);
+	flags();
 	errors_told_once();
 	not_waiting();
 	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, s));
