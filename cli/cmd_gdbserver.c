@@ -15,7 +15,7 @@
 #include "common/scope.h"
 #include "gdbserver/server.h"
 
-enum { OPT_STDIO = 256, OPT_PORT, OPT_HOST, OPT_AT };
+enum { OPT_STDIO = 256, OPT_PORT, OPT_HOST, OPT_AT, OPT_NO_INDEX };
 
 static const struct cli_opt opts[] = {
 	{ OPT_STDIO, "stdio", NULL, "talk through standard input and output" },
@@ -24,6 +24,7 @@ static const struct cli_opt opts[] = {
 				       "whoever can connect can read all of the recording" },
 	{ OPT_AT, "at", "WHERE", "begin there: start (the default), end, or right before the event of that number" },
 	{ 'p', "process", "PID|NAME", "debug this process of the recorded tree; without this, the first one" },
+	{ OPT_NO_INDEX, "no-index", NULL, "neither use nor write FILE.idx, which keeps what makes the next replay faster" },
 	{ 0 },
 };
 
@@ -37,7 +38,7 @@ static const char help[] =
 struct server_args {
 	const char *process, *at, *host, *port_text;
 	uint64_t port;
-	bool stdio;
+	bool stdio, no_index;
 };
 
 /*
@@ -91,7 +92,7 @@ static int serve_trace(const char *path, const struct server_args *s)
 {
 	struct timeline_opts where;
 	struct target target = { 0 };
-	char sentence[1024] = "";
+	char sentence[1024] = "", learned[PATH_MAX];
 	struct trace *t;
 	int err, ret = tracefile_open(path, &t);
 
@@ -99,6 +100,8 @@ static int serve_trace(const char *path, const struct server_args *s)
 		return ret;
 	ret = where_parse(t, s->process, s->at, &where);
 	if (!ret) {
+		tracefile_learned(path, learned, sizeof(learned));
+		where.learned = s->no_index || !learned[0] ? NULL : learned;
 		err = target_replay_open(t, &where, &target, sentence, sizeof(sentence));
 		if (err) {
 			ret = fail("cannot replay %s: %s", path, sentence[0] ? sentence : rl_strerror(err));
@@ -125,6 +128,7 @@ static int run(const struct command *self, int argc, char **argv)
 		case OPT_PORT: s.port_text = a.value; break;
 		case OPT_HOST: s.host = a.value; break;
 		case OPT_AT: s.at = a.value; break;
+		case OPT_NO_INDEX: s.no_index = true; break;
 		case 'p': s.process = a.value; break;
 		}
 	}

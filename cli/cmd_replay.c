@@ -15,7 +15,7 @@
 #include "common/scope.h"
 #include "replayer/replay.h"
 
-enum { OPT_AT = 256, OPT_NO_GDB, OPT_GDB, OPT_VERIFY, OPT_QUIET };
+enum { OPT_AT = 256, OPT_NO_GDB, OPT_GDB, OPT_VERIFY, OPT_QUIET, OPT_NO_INDEX };
 
 static const struct cli_opt opts[] = {
 	{ OPT_AT, "at", "WHERE", "begin there: start (the default), end, or right before the event of that number" },
@@ -26,6 +26,7 @@ static const struct cli_opt opts[] = {
 	{ OPT_QUIET, "quiet", NULL, "with --no-gdb: leave the program's output out" },
 	{ OPT_VERIFY, "verify", "HOW", "with --no-gdb: full compares all memory that could differ, which is slow;\n"
 				       "normal (the default) compares what was recorded" },
+	{ OPT_NO_INDEX, "no-index", NULL, "neither use nor write FILE.idx, which keeps what makes the next replay faster" },
 	{ 0 },
 };
 
@@ -40,7 +41,7 @@ static const char help[] =
 
 struct replay_args {
 	const char *process, *at, *gdb, *verify;
-	bool no_gdb, quiet;
+	bool no_gdb, quiet, no_index;
 };
 
 static void say_report(const char *report)
@@ -56,11 +57,14 @@ static int replay_alone(struct trace *t, const char *path, const struct replay_a
 {
 	struct replay_opts o = { .verify_full = r->verify && !strcmp(r->verify, "full"), .quiet = r->quiet };
 	autofree struct replay_result *result = calloc(1, sizeof(*result));
+	char learned[PATH_MAX];
 	unsigned long long last;
 	int err;
 
 	if (!result)
 		return fail("out of memory");
+	tracefile_learned(path, learned, sizeof(learned));
+	o.learned = r->no_index || !learned[0] ? NULL : learned;
 	err = replay_run(t, &o, STDOUT_FILENO, STDERR_FILENO, result);
 	last = result->last_event;
 	if (err == -RL_EDIVERGED) {
@@ -96,7 +100,8 @@ static int server_command(const char *path, const struct replay_args *r, char *o
 {
 	char self[PATH_MAX], file[PATH_MAX], word[4 * PATH_MAX];
 	const char *const words[] = {
-		self, "gdbserver", "--stdio", r->at ? "--at" : NULL, r->at, r->process ? "-p" : NULL, r->process, "--", file,
+		self, "gdbserver", "--stdio", r->at ? "--at" : NULL, r->at, r->process ? "-p" : NULL, r->process,
+		r->no_index ? "--no-index" : NULL, "--", file,
 	};
 	size_t at = (size_t)snprintf(out, n, "target extended-remote | exec");
 
@@ -193,6 +198,7 @@ static int run(const struct command *self, int argc, char **argv)
 		case OPT_GDB: r.gdb = a.value; break;
 		case OPT_NO_GDB: r.no_gdb = true; break;
 		case OPT_QUIET: r.quiet = true; break;
+		case OPT_NO_INDEX: r.no_index = true; break;
 		case OPT_VERIFY: r.verify = a.value; break;
 		}
 	}

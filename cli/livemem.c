@@ -28,7 +28,7 @@ static int read_live(void *ctx, uint64_t addr, void *out, size_t n)
 int livemem_open(struct trace *t, struct livemem **ret)
 {
 	struct livemem *l = calloc(1, sizeof(*l));
-	int err = l ? session_open(t, &l->session) : -ENOMEM;
+	int err = l ? session_open(t, NULL, &l->session) : -ENOMEM;
 
 	if (err) {
 		free(l);

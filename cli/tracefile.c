@@ -120,3 +120,9 @@ int tracefile_create(const char *argv0, char *buf, size_t n)
 	}
 	return fail("%s" SUFFIX " to %s.%d" SUFFIX " all exist; delete some, or name a file with -o FILE", stem, stem, MAX_NUMBER);
 }
+
+void tracefile_learned(const char *path, char *buf, size_t n)
+{
+	if (snprintf(buf, n, "%s.idx", path) >= (int)n)
+		buf[0] = 0;
+}

@@ -20,6 +20,9 @@ int tracefile_name(const struct args *a, char *buf, size_t n);
  */
 int tracefile_open(const char *path, struct trace **ret_t);
 
+/** The name of the side file of the trace @path: what replays of it have learned. Empty if that is too long for a name. */
+void tracefile_learned(const char *path, char *buf, size_t n);
+
 /**
  * Make the file for a new trace of program @argv0 in the current directory: CMD.rlv, CMD.1.rlv, ... The file is created,
  * empty, so that two recorders never share one. 0; or, after saying so, EXIT_RELIVE.

@@ -35,7 +35,7 @@ int locks_run(struct trace *t, struct locks_result *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	ret->book = lockbook_new();
-	err = ret->book ? session_open(t, &s) : -ENOMEM;
+	err = ret->book ? session_open(t, NULL, &s) : -ENOMEM;
 	if (err)
 		return err;
 	err = lockhooks_open(s, tell, ret->book);

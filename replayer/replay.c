@@ -37,7 +37,7 @@ int replay_run(struct trace *t, const struct replay_opts *o, int out_fd, int err
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
-	err = session_open(t, &s);
+	err = session_open(t, o->learned, &s);
 	if (err)
 		return err;
 	do {

@@ -9,6 +9,7 @@
 struct replay_opts {
 	bool verify_full;
 	bool quiet;            /* do not reproduce the program's output */
+	const char *learned;   /* as for session_open() */
 };
 
 struct replay_result {

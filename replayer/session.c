@@ -43,7 +43,7 @@ struct rtask *session_current(struct session *s)
 	return s->ev ? session_task(s, s->ev->task) : NULL;
 }
 
-int session_open(struct trace *t, struct session **ret)
+int session_open(struct trace *t, const char *learned, struct session **ret)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	int err;
@@ -52,6 +52,8 @@ int session_open(struct trace *t, struct session **ret)
 		return -ENOMEM;
 	s->trace = t;
 	self_enter((int)trace_header(t)->cpu);
+	if (learned)
+		s->book = site_book_open(learned, trace_id(t));
 	err = trace_iter_open(t, 1, &s->it);
 	if (!err)
 		err = objects_open(t, &s->objects);

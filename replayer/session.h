@@ -134,8 +134,13 @@ struct session {
 	char report[16384];            /* of a divergence */
 };
 
-/** A session at the trace's beginning: before event 1. */
-int session_open(struct trace *t, struct session **ret);
+/**
+ * A session at the trace's beginning: before event 1.
+ *
+ * @learned  path of the file that keeps what replays of this trace have learned; read now, and written in the end if there was
+ *           anything new. NULL: none. It makes no other difference than time.
+ */
+int session_open(struct trace *t, const char *learned, struct session **ret);
 void session_close(struct session *s);
 
 /**

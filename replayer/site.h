@@ -87,6 +87,8 @@ uint64_t sites_misses(const struct sites *ss);
 
 /** What was learned at sites, kept for the session's life. */
 struct site_book;
+/** With what an earlier replay of the trace left at @path; what is learned is written there in the end. NULL: no memory. */
+struct site_book *site_book_open(const char *path, uint64_t trace_id);
 void site_book_put(struct site_book *b);
 struct site_book *site_book_get(struct site_book *b);
 

@@ -184,7 +184,7 @@ int timeline_open(struct trace *t, const struct timeline_opts *o, struct timelin
 	tl->home_proc = tl->proc;
 	tl->home_first = tl->first;
 	if (!err)
-		err = session_open(t, &tl->now);
+		err = session_open(t, o->learned, &tl->now);
 	if (!err)
 		err = run_to_boundary(tl, tl->now, tl->first);
 	if (!err)

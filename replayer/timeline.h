@@ -17,6 +17,7 @@ struct timeline_opts {
 	int32_t pid;           /* the process to debug, as the recorded program saw its id; 0: the root process */
 	uint64_t at_event;     /* where to start; 0: at the process's first instruction */
 	bool at_end;           /* start at the end */
+	const char *learned;   /* as for session_open() */
 };
 
 enum timeline_stop_kind {

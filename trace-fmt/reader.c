@@ -223,6 +223,7 @@ static int scan_header(struct trace *t, const struct chunk_hdr *h)
 	err = stored_unpack(t, h, t->header_raw);
 	if (err)
 		return err;
+	t->id = XXH3_64bits(t->header_raw, h->raw);
 	c = cursor_of(t->header_raw, h->raw);
 	return header_decode(&c, &t->header);
 }
@@ -426,6 +427,11 @@ void trace_close(struct trace *t)
 	free(t->events.v);
 	free(t->notes.v);
 	free(t);
+}
+
+uint64_t trace_id(const struct trace *t)
+{
+	return t->id;
 }
 
 const struct trace_header *trace_header(const struct trace *t)

@@ -53,6 +53,7 @@ struct trace {
 	uint64_t damage_at;
 
 	uint8_t *header_raw;
+	uint64_t id;                  /* hash of the header's contents */
 	struct trace_header header;
 	struct known known;           /* totals */
 	uint64_t n_events;

@@ -141,6 +141,8 @@ int trace_open(const char *path, struct trace **ret_t);
 void trace_close(struct trace *t);
 
 const struct trace_header *trace_header(const struct trace *t);
+/** Tells this trace from others: a hash of its header, which holds when it was recorded to the nanosecond. */
+uint64_t trace_id(const struct trace *t);
 /** True if the end chunk is there; then *ret_exit_status is set. */
 bool trace_complete(const struct trace *t, int *ret_exit_status);
 /** Why reading stopped before the file's end: "" or a sentence naming the byte offset. */
