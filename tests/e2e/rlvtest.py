@@ -94,8 +94,8 @@ def run(cmd, stdin=None, cwd=None, env=None, timeout=120, what="it", preexec_fn=
     return Result(out, err, p.returncode if p.returncode >= 0 else 128 - p.returncode)
 
 
-def in_terminal(cmd, cwd, at_ready, timeout=30):
-    """Run a command on a terminal of its own; call at_ready(fd, pid) once it has said "ready"; output and exit status."""
+def in_terminal(cmd, cwd, at_ready=None, timeout=60):
+    """Run a command on a terminal of its own; call at_ready(fd, pid), if given, once it has said "ready"; output and exit status."""
     pid, fd = pty.fork()
     if pid == 0:
         os.chdir(cwd)
@@ -110,7 +110,7 @@ def in_terminal(cmd, cwd, at_ready, timeout=30):
             if not data:
                 break
             out += data
-        if not ready and b"ready" in out:
+        if at_ready and not ready and b"ready" in out:
             ready = True
             time.sleep(0.05)
             at_ready(fd, pid)
