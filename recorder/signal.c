@@ -127,6 +127,23 @@ static void frame_failed(struct recording *r, struct task *t, const siginfo_t *i
 	t->segv_forced = true;
 }
 
+#define FRAME_EFLAGS (FRAME_UC + offsetof(ucontext_t, uc_mcontext.gregs[REG_EFL]))
+#define TRAP_FLAG 0x100ull
+
+/*
+ * Stepping sets the trap flag, and the kernel leaves it in the frame if the next instruction's first byte is popf's or iret's,
+ * as that might have set it; the bytes of a jump to the agent may look so as well. It is not the program's.
+ */
+static void hide_trap_flag(struct task *t, uint64_t frame, const struct user_regs_struct *before)
+{
+	uint64_t flags;
+
+	if (before->eflags & TRAP_FLAG || mem_read(t->mm->mem_fd, frame + FRAME_EFLAGS, &flags, 8) || !(flags & TRAP_FLAG))
+		return;
+	flags &= ~TRAP_FLAG;
+	(void)mem_write(t->mm->mem_fd, frame + FRAME_EFLAGS, &flags, 8);
+}
+
 static void deliver_to_handler(struct recording *r, struct task *t, const siginfo_t *info, uint32_t flags,
 			       const struct user_regs_struct *before)
 {
@@ -149,6 +166,7 @@ static void deliver_to_handler(struct recording *r, struct task *t, const siginf
 	emit_signal(r, t, info, flags | EVF_SIG_HANDLER | EVF_AFTER, before);
 	r->ev.after = after;
 	signal_note_mask(t);
+	hide_trap_flag(t, after.rsp, before);
 	ev_write_memory(r, t, after.rsp, frame_bytes(t, after.rsp));
 	r->ev.n_xstate = (uint32_t)task_settle_xstate(t, canon);
 	r->ev.xstate = canon;
