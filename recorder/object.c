@@ -77,7 +77,8 @@ static int page_mark(struct object_entry *o, uint64_t index)
 
 /* Where an object's bytes come from: its file, or the mapping itself. */
 struct source {
-	int fd;              /* -1: the mapping */
+	int fd;              /* the file, or -1 */
+	bool mapped;         /* its bytes are read from the mapping */
 	int mem_fd;
 	uint64_t map_addr, map_off;
 };
@@ -86,7 +87,7 @@ static size_t source_read(const struct source *s, uint64_t off, uint8_t *out, si
 {
 	size_t got;
 
-	if (s->fd >= 0) {
+	if (!s->mapped) {
 		ssize_t k = pread(s->fd, out, n, (off_t)off);
 
 		got = k > 0 ? (size_t)k : 0;
@@ -97,6 +98,37 @@ static size_t source_read(const struct source *s, uint64_t off, uint8_t *out, si
 	return got;
 }
 
+static int mark_range(struct object_entry *o, uint64_t off, uint64_t end)
+{
+	int err = 0;
+
+	for (; !err && off < end; off += TRACE_PAGE)
+		err = page_mark(o, off / TRACE_PAGE);
+	return err;
+}
+
+/*
+ * The first stretch of whole pages in *off ... end of which the file has bytes: *off is moved to it, its length is returned. What is
+ * not stored reads as zero, and reading the holes of a large file takes long and, through a mapping, memory.
+ */
+static uint64_t next_data(const struct source *s, uint64_t *off, uint64_t end)
+{
+	const uint64_t in_page = TRACE_PAGE - 1;
+	off_t data = s->fd < 0 ? -1 : lseek(s->fd, (off_t)*off, SEEK_DATA), hole;
+
+	if (data < 0) {
+		if (s->fd >= 0 && errno == ENXIO)
+			*off = end;
+		return end - *off;
+	}
+	hole = lseek(s->fd, data, SEEK_HOLE);
+	if (((uint64_t)data & ~in_page) > *off)
+		*off = (uint64_t)data < end ? (uint64_t)data & ~in_page : end;
+	if (hole >= 0 && (((uint64_t)hole + in_page) & ~in_page) < end)
+		end = ((uint64_t)hole + in_page) & ~in_page;
+	return end > *off ? end - *off : 0;
+}
+
 static int store_range(struct recording *r, struct object_entry *o, const struct source *s, uint64_t off, uint64_t end)
 {
 	uint8_t bytes[BATCH * TRACE_PAGE];
@@ -104,9 +136,13 @@ static int store_range(struct recording *r, struct object_entry *o, const struct
 	int err;
 
 	while (off < end) {
-		size_t n = end - off < sizeof(bytes) ? (size_t)(end - off) : sizeof(bytes);
+		uint64_t from = off, left = next_data(s, &off, end);
+		size_t n = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
 		size_t n_pages = 0;
 
+		err = mark_range(o, from, off);
+		if (err)
+			return err;
 		source_read(s, off, bytes, n);
 		for (size_t i = 0; i * TRACE_PAGE < n; i++) {
 			uint64_t index = off / TRACE_PAGE + i;
@@ -178,15 +214,6 @@ static bool is_new_anonymous(const struct task *t, const struct mapping *m)
 	return t->call.nr == SYS_mmap && t->call.arg[3] & MAP_ANONYMOUS && (uint64_t)t->call.ret == m->start;
 }
 
-static int mark_range(struct object_entry *o, uint64_t off, uint64_t end)
-{
-	int err = 0;
-
-	for (; !err && off < end; off += TRACE_PAGE)
-		err = page_mark(o, off / TRACE_PAGE);
-	return err;
-}
-
 static int object_new(struct recording *r, const struct mapping *m, const struct object_entry *want, uint64_t size,
 		      bool elf, struct object_entry **ret)
 {
@@ -254,7 +281,7 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 			 const struct stat *st, uint32_t *ret_id)
 {
 	struct object_entry want = { .dev = m->dev, .ino = m->ino, .st_dev = m->dev, .shared = true };
-	struct source mapped = { .fd = -1, .mem_fd = s->mem_fd, .map_addr = s->map_addr, .map_off = s->map_off };
+	struct source mapped = { .fd = s->fd, .mapped = true, .mem_fd = s->mem_fd, .map_addr = s->map_addr, .map_off = s->map_off };
 	uint64_t end = m->off + (m->end - m->start);
 	struct object_entry *o;
 	int err;
@@ -287,7 +314,7 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id)
 {
 	autoclose int fd = source_open(t, m);
-	struct source s = { .fd = fd, .mem_fd = t->mm->mem_fd, .map_addr = m->start, .map_off = m->off };
+	struct source s = { .fd = fd, .mapped = fd < 0, .mem_fd = t->mm->mem_fd, .map_addr = m->start, .map_off = m->off };
 	struct stat st;
 	bool known = fd >= 0 && fstat(fd, &st) == 0;
 
