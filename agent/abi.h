@@ -16,6 +16,7 @@
 /* As tracee/layout.h has it; plain numbers, since assembly reads them too. */
 #define AGENT_CODE        0x72010000
 #define AGENT_CODE_BYTES  0x10000
+#define AGENT_CPUID       0x72017000   /* a page of struct agent_cpuid: written at an exec, part of its checkpoint */
 #define AGENT_TRAMPS      0x72018000   /* in the second half of the code: trampolines of sites within 2 GB */
 #define AGENT_DATA        0x72020000
 #define AGENT_STACK_TOP   0x72028000   /* grows down towards the descriptor table */
@@ -25,13 +26,22 @@
 /* The image's first words, at AGENT_CODE. */
 #define AGENT_HDR_ENTRY     (AGENT_CODE + 8)    /* u64: where trampolines call */
 #define AGENT_HDR_FAST_EXIT (AGENT_CODE + 16)   /* u64: of a jump to the trampoline, all registers but rsp and rcx restored */
-#define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to the traced call, all registers restored */
+#define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to where AGENT_SLOW_TARGET says */
 #define AGENT_HDR_FAULT     (AGENT_CODE + 32)   /* u64: where the recorder sends a task that faults in the agent */
+#define AGENT_HDR_CPUID     (AGENT_CODE + 40)   /* u64: where trampolines of cpuid call */
 #define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall`: the one address that the filter lets through */
 
 /* struct agent_ctl's members that assembly uses. */
 #define AGENT_SAVED_RSP    (AGENT_DATA + 0)
 #define AGENT_SLOW_TARGET  (AGENT_DATA + 8)
+
+/* struct agent_cpuid, as assembly sees it. */
+#define AGENT_CPUID_SUB    4
+#define AGENT_CPUID_MASK   8
+#define AGENT_CPUID_ANSWER 12
+#define AGENT_CPUID_USED   28
+#define AGENT_CPUID_BYTES  32
+#define AGENT_CPUID_MAX    127
 
 /*
  * A trampoline: at +0 the traced call, at +AGENT_TRAMP_ENTER where the patched site jumps, at +AGENT_TRAMP_BACK where
@@ -44,6 +54,10 @@
  *	+32  done: movabs $(address after the site's syscall), %rcx
  *	+42  the displaced instructions
  *	     jmp to the first that was not displaced
+ *
+ * One that is made before anybody has come to the site holds no address, so that it is the same in each process that has
+ * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid calls
+ * *AGENT_HDR_CPUID; it has the cpuid made to trap at +0, and at +32 a jmp over the distance from itself to what comes after.
  */
 #define AGENT_TRAMP_ENTER  4
 #define AGENT_TRAMP_BACK   24
@@ -66,6 +80,15 @@ struct agent_tramp_tail {
 	uint8_t moved_to[AGENT_MOVED_MAX];
 	uint8_t original[AGENT_PATCH_MAX];      /* what stood at the site */
 };
+
+/* An answer that needs no stop. */
+struct agent_cpuid {
+	uint32_t leaf, sub;
+	uint32_t sub_mask;                      /* of the bits of ecx that count: all, or none */
+	uint32_t a, b, c, d;
+	uint32_t used;                          /* 0: the end of the table */
+};
+_Static_assert(sizeof(struct agent_cpuid) == AGENT_CPUID_BYTES, "as entry.S has it");
 
 #define AGENT_FDS 4096
 #define AGENT_INO_BITS 8192u

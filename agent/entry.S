@@ -7,6 +7,7 @@
 	.quad fast_exit
 	.quad slow_exit
 	.quad fault
+	.quad cpuid_entry
 	.balign 64
 	/* AGENT_SYSCALL */
 syscall_site:
@@ -110,9 +111,52 @@ fault:
 	pop	%rcx
 	pop	%r11
 	popfq
+give_back:
 	mov	AGENT_SAVED_RSP, %rsp
 slow_exit:
 	jmp	*AGENT_SLOW_TARGET
+
+	/*
+	 * Called by the trampoline of a cpuid: the answer out of the table, or on to the traced instruction. Leaf and subleaf
+	 * are in eax and ecx; the answer is all that changes. There is no difference between recording and replay.
+	 */
+	.balign 16
+cpuid_entry:
+	pushfq
+	push	%rsi
+	push	%rdi
+	mov	$AGENT_CPUID, %esi
+1:
+	cmpl	$0, AGENT_CPUID_USED(%rsi)
+	je	3f
+	mov	%ecx, %edi
+	and	AGENT_CPUID_MASK(%rsi), %edi
+	cmp	AGENT_CPUID_SUB(%rsi), %edi
+	jne	2f
+	cmp	(%rsi), %eax
+	je	4f
+2:
+	add	$AGENT_CPUID_BYTES, %rsi
+	jmp	1b
+3:
+	mov	24(%rsp), %rdi
+	sub	$AGENT_TRAMP_BACK, %rdi
+	mov	%rdi, AGENT_SLOW_TARGET
+	pop	%rdi
+	pop	%rsi
+	popfq
+	jmp	give_back
+4:
+	mov	24(%rsp), %rdi
+	mov	%rdi, AGENT_SLOW_TARGET
+	mov	AGENT_CPUID_ANSWER(%rsi), %eax
+	mov	(AGENT_CPUID_ANSWER + 4)(%rsi), %ebx
+	mov	(AGENT_CPUID_ANSWER + 8)(%rsi), %ecx
+	mov	(AGENT_CPUID_ANSWER + 12)(%rsi), %edx
+	pop	%rdi
+	pop	%rsi
+	popfq
+	jmp	slow_exit          /* rcx is part of the answer */
 
 	/* long agent_syscall(long a0, ... a5, long nr) */
 	.globl	agent_syscall

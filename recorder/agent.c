@@ -20,8 +20,6 @@
 #ifndef HOT
 #define HOT 16                    /* stops after which a site is patched */
 #endif
-#define TRAMPS_BYTES 0x10000ull
-#define REACH 0x60000000ull       /* how far below its sites a block of trampolines is looked for: well within 2 GB */
 
 _Static_assert(AGENT_CODE == RL_AGENT && AGENT_CODE_BYTES == RL_AGENT_CODE_BYTES, "abi.h and layout.h agree");
 _Static_assert(AGENT_DATA == RL_AGENT_DATA && AGENT_BUF + AGENT_BUF_BYTES <= RL_END, "abi.h and layout.h agree");
@@ -47,6 +45,7 @@ void agent_free(struct agent_mm *a)
 	free(a->sites);
 	free(a->patches);
 	free(a->blocks);
+	free(a->code);
 	free(a);
 }
 
@@ -72,6 +71,8 @@ void agent_inherit(struct mm *child, const struct mm *parent)
 	a->sites = copy_of(a->sites, a->n_sites * sizeof(*a->sites));
 	a->patches = copy_of(a->patches, a->n_patches * sizeof(*a->patches));
 	a->blocks = copy_of(a->blocks, a->n_blocks * sizeof(*a->blocks));
+	a->code = copy_of(a->code, a->n_code * sizeof(*a->code));
+	a->cap_code = a->n_code;
 	a->cap_sites = a->n_sites;
 	a->cap_patches = a->n_patches;
 	a->cap_blocks = a->n_blocks;
@@ -209,6 +210,21 @@ static int put_inos(struct recording *r, struct mm *mm)
 	return mem_write(mm->mem_fd, CTL(inos), bits, sizeof(bits));
 }
 
+/* The answers that were given so far, for those that need no stop. */
+static int put_cpuid(const struct recording *r, struct mm *mm)
+{
+	struct agent_cpuid v[AGENT_CPUID_MAX + 1] = { 0 };
+	size_t n = 0;
+
+	for (; n < r->n_cpuid && n < AGENT_CPUID_MAX; n++) {
+		const struct cpuid_answer *c = &r->cpuid[n];
+
+		v[n] = (struct agent_cpuid){ .leaf = c->leaf, .sub = c->sub, .sub_mask = cpuid_has_subleaves(c->leaf) ? ~0u : 0,
+					     .a = c->a, .b = c->b, .c = c->c, .d = c->d, .used = 1 };
+	}
+	return mem_write(mm->mem_fd, AGENT_CPUID, v, (n + 1) * sizeof(v[0]));
+}
+
 int agent_map(struct recording *r, struct task *t)
 {
 	size_t n = (size_t)(agent_image_end - agent_image);
@@ -220,6 +236,8 @@ int agent_map(struct recording *r, struct task *t)
 	err = mem_write(t->mm->mem_fd, AGENT_CODE, agent_image, n);
 	if (!err)
 		err = mem_write(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, reserved));
+	if (!err)
+		err = put_cpuid(r, t->mm);
 	if (!err)
 		err = put_inos(r, t->mm);
 	if (err)
@@ -381,7 +399,7 @@ static int patch_site(struct recording *r, struct task *t, uint64_t site, enum p
 	*ret_why = PATCH_NO_ROOM;
 	if (!p)
 		return -RL_EUNSUPPORTED;
-	err = patch_plan(t, site, b->addr + b->used, p, ret_why);
+	err = patch_plan(t, site, b->addr + b->used, PATCH_HERE, p, ret_why);
 	if (err)
 		return err;
 	if (somebody_stands_in(r, t, p))
@@ -416,6 +434,7 @@ void agent_called(struct recording *r, struct task *t)
 	learn_from_call(r, t);
 	if (!d || (d->class != SC_PLAIN && d->class != SC_ASPACE) || patch_of_tramp(t->mm->agent, site))
 		return;
+	agent_known_hit(r, t, site);
 	s = site_of(t->mm->agent, site);
 	if (!s || s->refused || ++s->hits < HOT)
 		return;
@@ -602,12 +621,16 @@ static int come_out(struct task *t, bool *ret_stopped)
 		p = patch_of_tramp(a, regs.rip);
 		if (!p && !in_agent(regs.rip))
 			return 0;
+		/* It may have trapped here already, its signal to come when the interruption is over: then it is in no call. */
 		if (p && regs.rip == p->tramp)
-			return back_to_site(t, &regs, p);
+			return p->is_cpuid && t->stop.kind == TS_INTERRUPT ? 0 : back_to_site(t, &regs, p);
 		if (regs.rip == slow) {
 			got = mem_read(t->mm->mem_fd, AGENT_SLOW_TARGET, &target, 8);
 			p = got ? NULL : patch_of_tramp(a, target);
-			return p ? back_to_site(t, &regs, p) : -RL_EUNSUPPORTED;
+			if (!p || target == p->tramp)
+				return p ? back_to_site(t, &regs, p) : -RL_EUNSUPPORTED;
+			got = step(t);   /* a cpuid's answer is there */
+			continue;
 		}
 		if (regs.rip == fast || (p && (regs.rip >= p->tramp + AGENT_TRAMP_BACK || regs.rip == p->tramp + 2)))
 			got = step(t);
@@ -637,7 +660,7 @@ int agent_leave(struct recording *r, struct task *t)
 	return got;
 }
 
-bool agent_at_site(struct task *t, uint64_t rip)
+static bool at_patch(struct task *t, uint64_t rip, bool is_cpuid)
 {
 	const struct agent_mm *a = t->mm ? t->mm->agent : NULL;
 
@@ -645,12 +668,24 @@ bool agent_at_site(struct task *t, uint64_t rip)
 		const struct patch *p = &a->patches[i];
 		uint8_t now[AGENT_PATCH_MAX];
 
-		if (p->site == rip && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 && !memcmp(now, p->bytes, p->tail.len)) {
-			agent_want_stop(t->mm->mem_fd, 1);
+		if (p->site == rip && p->is_cpuid == is_cpuid && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 &&
+		    !memcmp(now, p->bytes, p->tail.len))
 			return true;
-		}
 	}
 	return false;
+}
+
+bool agent_at_site(struct task *t, uint64_t rip)
+{
+	if (!at_patch(t, rip, false))
+		return false;
+	agent_want_stop(t->mm->mem_fd, 1);
+	return true;
+}
+
+bool agent_at_cpuid(struct task *t, uint64_t rip)
+{
+	return at_patch(t, rip, true);
 }
 
 /* ---- the buffer ---- */

@@ -5,9 +5,10 @@
 #include "agent/abi.h"
 #include "recorder/agent.h"
 
-/* A system call site that jumps to its trampoline. */
+/* A system call or a cpuid that jumps to its trampoline. */
 struct patch {
 	uint64_t site, tramp;
+	bool is_cpuid;
 	struct agent_tramp_tail tail;
 	uint8_t tramp_len;                   /* bytes of its code, so far */
 	uint8_t code[AGENT_TRAMP_BYTES];     /* the trampoline */
@@ -27,7 +28,15 @@ struct tramps {
 	uint32_t bytes, used;
 };
 
+/* Code of a file, as it is mapped; base: where the file's first byte would be. */
+struct code_map {
+	uint64_t start, end, base;
+	uint32_t obj;
+};
+
 struct agent_mm {
+	struct code_map *code;
+	size_t n_code, cap_code;
 	struct site *sites;
 	size_t n_sites, cap_sites;
 	struct patch *patches;
@@ -37,13 +46,21 @@ struct agent_mm {
 	bool vforked;                        /* fds_off until the vfork call ends */
 };
 
+/* PATCH_HERE: with an address in it. PATCH_ANYWHERE: of a system call, without; PATCH_CPUID has none either. */
+enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID };
+
+#define TRAMPS_BYTES 0x10000ull
+#define REACH 0x60000000ull       /* how far below its sites a block of trampolines is looked for: well within 2 GB */
+
 extern const uint8_t agent_image[], agent_image_end[];
 
 /**
  * Plan the patch of a site: decide, and make its bytes and its trampoline for address tramp.
  * 0, or -RL_EUNSUPPORTED with *ret_why.
  */
-int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, enum patch_refusal *ret_why);
+int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form form, struct patch *ret, enum patch_refusal *ret_why);
+/** The same for a cpuid, in the form that fits anywhere; room: as insn_site.h says. */
+int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret);
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
 

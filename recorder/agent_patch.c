@@ -7,13 +7,18 @@
 #include "agent/abi.h"
 #include "common/err.h"
 #include "tracee/insn.h"
+#include "tracee/insn_site.h"
 
 #define SYSCALL_BYTES 2
+#define CPUID_BYTES 2
 #define JMP_BYTES 5
 #define AROUND 4096   /* bytes before and after a site in which jumps into it are looked for */
 
-/* Instructions that may run elsewhere and be stepped over there without anybody noticing. */
-static bool may_move(const struct insn *in)
+/*
+ * Instructions that may run elsewhere and be stepped over there without anybody noticing. @data: also those that access
+ * the file's own data, at an address relative to theirs.
+ */
+static bool may_move(const struct insn *in, bool data)
 {
 	const uint32_t never = INSN_STRING | INSN_REP | INSN_SYSCALL | INSN_INT | INSN_INT3 | INSN_RDTSC | INSN_RDTSCP |
 			       INSN_CPUID | INSN_RDRAND | INSN_XGETBV | INSN_RDPID | INSN_XBEGIN | INSN_LOCK | INSN_XSAVE |
@@ -21,11 +26,12 @@ static bool may_move(const struct insn *in)
 
 	if (in->flags & never || !strncmp(in->name, "pushf", 5) || !strncmp(in->name, "popf", 4))
 		return false;
-	/* A fault must be the program's own instruction's: only the stack is sure not to give one. */
+	/* A fault must be the program's own instruction's: only the stack, and such data, is sure not to give one. */
 	for (unsigned i = 0; i < in->n_mem; i++) {
 		const struct insn_mem *m = &in->mem[i];
 
-		if ((m->read || m->write) && !(m->implicit || (m->base == INSN_RSP && m->index == INSN_NO_REG)))
+		if ((m->read || m->write) && !(m->implicit || (m->base == INSN_RSP && m->index == INSN_NO_REG)) &&
+		    !(data && m->base == INSN_RIP))
 			return false;
 	}
 	return true;
@@ -75,7 +81,29 @@ static void put(struct patch *p, const void *bytes, size_t n)
 	p->tramp_len = (uint8_t)(p->tramp_len + n);
 }
 
-static void put_head(struct patch *p)
+/* In place of the movabs: the same without an address. */
+static void put_lea(struct patch *p, uint64_t after)
+{
+	static const uint8_t lea[] = { 0x48, 0x8d, 0x0d, 0, 0, 0, 0, 0x0f, 0x1f, 0x00 };   /* lea, nop */
+	uint32_t rel = (uint32_t)(after - (p->tramp + AGENT_TRAMP_DONE + 7));
+
+	memcpy(p->code + AGENT_TRAMP_DONE, lea, sizeof(lea));
+	memcpy(p->code + AGENT_TRAMP_DONE + 3, &rel, 4);
+}
+
+/* A cpuid that traps in place of the syscall, and nothing for rcx, which is among its results. */
+static void put_cpuid(struct patch *p, uint64_t after)
+{
+	static const uint8_t jmp[] = { 0xeb, 8 };
+	uint64_t distance = after - p->tramp;
+
+	p->code[0] = INSN_SITE_TRAP;
+	p->code[1] = 0xa2;
+	memcpy(p->code + AGENT_TRAMP_DONE, jmp, sizeof(jmp));
+	memcpy(p->code + AGENT_TRAMP_DONE + 2, &distance, 8);
+}
+
+static void put_head(struct patch *p, enum patch_form form)
 {
 	static const uint8_t head[] = {
 		0x0f, 0x05,                                     /* syscall */
@@ -91,16 +119,22 @@ static void put_head(struct patch *p)
 
 	_Static_assert(sizeof(head) + 8 == AGENT_TRAMP_MOVED, "as agent/abi.h says");
 	_Static_assert(AGENT_TRAMP_TAIL + sizeof(p->tail) <= AGENT_TRAMP_BYTES, "there is room");
+	if (form == PATCH_CPUID)
+		entry = AGENT_HDR_CPUID;
 	put(p, head, sizeof(head));
 	memcpy(p->code + 8, &rsp, 4);
 	memcpy(p->code + 13, &top, 4);
 	memcpy(p->code + 20, &entry, 4);
 	memcpy(p->code + 28, &rsp, 4);
 	put(p, &after, 8);
+	if (form == PATCH_CPUID)
+		put_cpuid(p, after);
+	else if (form == PATCH_ANYWHERE)
+		put_lea(p, after);
 }
 
-/* The instructions after `syscall`, up to where the jump's 5 bytes are covered. */
-static int move_insns(const struct around *a, struct patch *p, enum patch_refusal *ret_why)
+/* The instructions after `syscall` or cpuid, up to where the jump's 5 bytes are covered. */
+static int move_insns(const struct around *a, struct patch *p, enum patch_form form, enum patch_refusal *ret_why)
 {
 	bool open = true;   /* execution gets here */
 
@@ -120,7 +154,7 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_refusa
 			p->tail.len = (uint8_t)(p->tail.len + in.len);
 			continue;
 		}
-		if (!may_move(&in) || p->tail.n_moved == AGENT_MOVED_MAX)
+		if (!may_move(&in, form == PATCH_CPUID) || p->tail.n_moved == AGENT_MOVED_MAX)
 			return -RL_EUNSUPPORTED;
 		n = insn_relocate(a->bytes + off, in.len, at, p->tramp + p->tramp_len, p->code + p->tramp_len,
 				  AGENT_TRAMP_TAIL - p->tramp_len - JMP_BYTES);
@@ -144,7 +178,37 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_refusa
 	return 0;
 }
 
-int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret, enum patch_refusal *ret_why)
+/* What the site has from now on, when its trampoline is complete. */
+static int finish(const struct around *a, struct patch *p)
+{
+	memcpy(p->tail.original, a->bytes + (p->site - a->addr), p->tail.len);
+	memcpy(p->code + AGENT_TRAMP_TAIL, &p->tail, sizeof(p->tail));
+	memset(p->bytes, 0xcc, sizeof(p->bytes));
+	return insn_encode_jmp(p->site, p->tramp + AGENT_TRAMP_ENTER, p->bytes);
+}
+
+int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret)
+{
+	static struct around a;
+	enum patch_refusal why;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->site = site;
+	ret->tramp = tramp;
+	ret->is_cpuid = true;
+	a.addr = site;
+	a.n = mem_read_some(t->mm->mem_fd, site, a.bytes, AGENT_PATCH_MAX + INSN_MAX_BYTES);
+	if (a.n < CPUID_BYTES || a.bytes[0] != 0x0f || a.bytes[1] != 0xa2)
+		return -RL_EUNSUPPORTED;
+	put_head(ret, PATCH_CPUID);
+	err = move_insns(&a, ret, PATCH_CPUID, &why);
+	if (err)
+		return err;
+	return ret->tail.len <= room ? finish(&a, ret) : -RL_EUNSUPPORTED;
+}
+
+int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form form, struct patch *ret, enum patch_refusal *ret_why)
 {
 	static struct around a;
 	struct insn_code code;
@@ -161,19 +225,16 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, struct patch *ret,
 	*ret_why = PATCH_NO_SYSCALL;
 	if (a.bytes[site - a.addr] != 0x0f || a.bytes[site - a.addr + 1] != 0x05)
 		return -RL_EUNSUPPORTED;
-	put_head(ret);
-	err = move_insns(&a, ret, ret_why);
+	put_head(ret, form);
+	err = move_insns(&a, ret, form, ret_why);
 	if (err)
 		return err;
 	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };
 	*ret_why = PATCH_JUMPED_INTO;
 	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1))
 		return -RL_EUNSUPPORTED;
-	memcpy(ret->tail.original, a.bytes + (site - a.addr), ret->tail.len);
-	memcpy(ret->code + AGENT_TRAMP_TAIL, &ret->tail, sizeof(ret->tail));
 	*ret_why = PATCH_NO_ROOM;
-	memset(ret->bytes, 0xcc, sizeof(ret->bytes));
-	return insn_encode_jmp(site, tramp + AGENT_TRAMP_ENTER, ret->bytes);
+	return finish(&a, ret);
 }
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip)

@@ -275,14 +275,32 @@ static int put_mapping(struct recording *r, struct task *t, struct ckpt_build *b
 	if (m->ino || m->shared) {
 		c->obj_off = m->off;
 		err = file_object(r, t, b, m, &c->obj);
-		if (!err)
-			err = trap_sites(r, t, m, c->obj, false);
 		if (err)
 			return err;
 	}
 	tsc_mapped(r, t, m, c->obj);
 	b->n_maps++;
 	return 0;
+}
+
+/* Change the code that is here already; *ret_mapped: memory was mapped for that, too. */
+static int change_code(struct recording *r, struct task *t, const struct maps *maps, bool *ret_mapped)
+{
+	size_t before = agent_n_blocks(t->mm);
+	int err = 0;
+
+	for (size_t i = 0; !err && i < maps->n; i++) {
+		const struct mapping *m = &maps->v[i];
+		uint32_t obj;
+
+		if (!m->ino || m->shared || !(m->prot & PROT_EXEC))
+			continue;
+		err = object_of_mapping(r, t, m, &obj);
+		if (!err)
+			err = trap_sites(r, t, m, obj, false);
+	}
+	*ret_mapped = agent_n_blocks(t->mm) != before;
+	return err;
 }
 
 static bool is_ours(const struct mapping *m)
@@ -376,6 +394,7 @@ static int write_down(struct recording *r, struct task *t, const uint64_t (*auxv
 		.n_tasks = 1, .tasks = &task, .n_auxv = n_auxv, .auxv = auxv, .argv = argv,
 	};
 	struct maps maps = { 0 };
+	bool mapped;
 	int err;
 
 	if (!cmdline || !argv)
@@ -389,6 +408,12 @@ static int write_down(struct recording *r, struct task *t, const uint64_t (*auxv
 		return err;
 	task.n_xstate = (uint32_t)task_settle_xstate(t, canon);
 	err = maps_read(t->tid, &maps);
+	if (!err)
+		err = change_code(r, t, &maps, &mapped);
+	if (!err && mapped) {
+		maps_free(&maps);
+		err = maps_read(t->tid, &maps);
+	}
 	if (!err)
 		err = put_all(r, t, &maps, &c);
 	maps_free(&maps);

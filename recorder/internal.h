@@ -152,6 +152,7 @@ struct object_entry {
 	bool outsider;                  /* somebody who is not recorded can write to it, and that was told */
 	uint64_t outsider_ns;           /* when somebody was looked for last */
 	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
+	struct known_sites *known;      /* of a whole one: agent_known.c */
 	uint64_t *have;                 /* bitmap of the pages already stored */
 	size_t have_pages;
 	struct object_entry *next;
@@ -318,7 +319,6 @@ void quirk_exit(struct recording *r, struct task *t);
 /* trap.c: instructions whose results differ from run to run */
 /* Do what the trapping instruction at rip would do, and record it. False: there is none. */
 bool trap_emulate(struct recording *r, struct task *t);
-/* Make those in a new mapping of an object trap; emit: as writes of the event under construction. */
 /* The time stamp counter: at an exec, PR_SET_TSC's value; when memory gets mapped; make it trap; before t runs again. */
 uint64_t tsc_start(struct recording *r, struct task *t);
 void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj);
@@ -326,6 +326,11 @@ void tsc_trap(struct recording *r, struct task *t);
 void tsc_settle(struct task *t);
 /* After a signal that was forced upon t and is not delivered: put back what that has changed. */
 void signal_undo_forced(struct task *t);
+/* Whether cpuid looks at ecx, too. */
+bool cpuid_has_subleaves(uint32_t leaf);
+
+/* code.c: instructions in files' code that are changed */
+/* Make those in a new mapping of an object trap, or jump to the agent; emit: as writes of the event under construction. */
 int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit);
 /* The same where memory became executable. */
 void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len);

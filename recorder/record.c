@@ -18,6 +18,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/nofile.h"
+#include "recorder/agent.h"
 #include "recorder/internal.h"
 #include "tracee/caps.h"
 #include "tracee/confine.h"
@@ -153,6 +154,7 @@ static void drop_all(struct recording *r)
 
 		r->objects = o->next;
 		free(o->have);
+		agent_known_free(o);
 		free(o->path);
 		free(o);
 	}

@@ -73,6 +73,12 @@ static uint64_t read_tsc(uint32_t *ret_aux)
 #define CPUID_7_EBX_RTM (1u << 11)
 #define CPUID_7_EBX_RDSEED (1u << 18)
 
+/* Intel SDM volume 2A, AMD APM volume 3: these do not look at ecx. */
+bool cpuid_has_subleaves(uint32_t leaf)
+{
+	return leaf > 3 && leaf != 5 && leaf != 6 && leaf != 0x15 && leaf != 0x16 && (leaf < 0x80000000 || leaf > 0x80000008);
+}
+
 static struct cpuid_answer *find_answer(struct recording *r, uint32_t leaf, uint32_t sub)
 {
 	for (size_t i = 0; i < r->n_cpuid; i++) {
@@ -89,7 +95,8 @@ static struct cpuid_answer *find_answer(struct recording *r, uint32_t leaf, uint
  */
 static struct cpuid_answer ask_cpuid(struct recording *r, uint32_t leaf, uint32_t sub)
 {
-	struct cpuid_answer got = { .leaf = leaf, .sub = sub }, *known = find_answer(r, leaf, sub);
+	struct cpuid_answer got = { .leaf = leaf, .sub = cpuid_has_subleaves(leaf) ? sub : 0 };
+	const struct cpuid_answer *known = find_answer(r, leaf, got.sub);
 
 	if (known)
 		return *known;
@@ -266,7 +273,8 @@ static bool tsc_known(struct recording *r, const struct mapping *m, uint32_t obj
 
 void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj)
 {
-	if (m->prot & PROT_EXEC && (m->start < RL_BASE || m->start >= RL_END) && !tsc_known(r, m, obj))
+	if (m->prot & PROT_EXEC && (m->start < RL_BASE || m->start >= RL_END) && !agent_has_block(t->mm, m->start) &&
+	    !tsc_known(r, m, obj))
 		tsc_trap(r, t);
 }
 
@@ -300,50 +308,4 @@ uint64_t tsc_start(struct recording *r, struct task *t)
 	t->tsc_due = false;
 	t->mm->tsc_traps = !agent_used(r);
 	return t->mm->tsc_traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE;
-}
-
-/* ---- places in files' code ---- */
-
-int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit)
-{
-	const struct object_entry *o = object_by_id(r, obj);
-	const uint8_t trap = INSN_SITE_TRAP;
-	int err = 0;
-
-	if (!o || !(m->prot & PROT_EXEC) || m->shared)
-		return 0;
-	for (size_t i = 0; !err && i < o->sites.n; i++) {
-		const struct insn_site *s = &o->sites.v[i];
-		uint64_t at = m->start + (s->off - m->off);
-		uint8_t now;
-
-		if (s->off < m->off || at >= m->end || (s->is_cpuid && r->cpuid_faults) || (s->is_tsc && !agent_used(r)))
-			continue;
-		if (mem_read(t->mm->mem_fd, at, &now, 1) || now != 0x0f)
-			continue;   /* done already, or the program has put other code there */
-		err = mem_write(t->mm->mem_fd, at, &trap, 1);
-		if (!err && emit)
-			ev_write_bytes(r, t->no, at, &trap, 1);
-	}
-	return err;
-}
-
-void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
-{
-	struct maps maps = { 0 };
-	int err = maps_read(t->tid, &maps);
-	const struct mapping *m = err ? NULL : maps_find_from(&maps, addr);
-
-	for (; m && !err && m < maps.v + maps.n && m->start < addr + len; m++) {
-		uint32_t obj;
-
-		if (!m->ino || m->shared || !(m->prot & PROT_EXEC))
-			continue;
-		err = object_of_mapping(r, t, m, &obj);
-		if (!err)
-			err = trap_sites(r, t, m, obj, true);
-	}
-	maps_free(&maps);
-	if (err && !r->err)
-		r->err = err;
 }

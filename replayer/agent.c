@@ -17,13 +17,19 @@ static bool at_moved(const struct agent_tramp *a, uint64_t rip)
 	return false;
 }
 
+/* Before the instruction that stood at a cpuid's site: it traps, which is the next event. */
+static bool at_trapping(const struct agent_tramp *a, uint64_t rip)
+{
+	return a->traps && rip == a->addr;
+}
+
 bool agent_hides(const struct rtask *t)
 {
 	struct agent_tramp a;
 
 	if (agent_holds(t->regs.rip))
 		return true;
-	return agent_tramp_at(t->host->mem_fd, t->regs.rip, &a) && !at_moved(&a, t->regs.rip);
+	return agent_tramp_at(t->host->mem_fd, t->regs.rip, &a) && !at_moved(&a, t->regs.rip) && !at_trapping(&a, t->regs.rip);
 }
 
 struct user_regs_struct agent_regs(const struct rtask *t)
@@ -54,6 +60,8 @@ static int resume(struct rtask *t, int request)
 	if (err)
 		return err;
 	t->at_entry = st.kind == TS_SYSCALL;
+	if (st.kind == TS_SIGNAL && st.sig == SIGSEGV && !agent_hides(t) && agent_view(t->host->mem_fd, t->regs.rip) != t->regs.rip)
+		return 0;   /* the instruction has trapped, and will again */
 	return t->at_entry || st.kind == TS_INTERRUPT || (st.kind == TS_SIGNAL && st.sig == SIGTRAP) ? 0 : -RL_EDIVERGED;
 }
 

@@ -427,6 +427,8 @@ static int judge_in_agent(struct run *r, const struct stop *st, uint64_t back, s
 		got = watch_step(r->watch, t, ret_hit);
 		return got < 0 ? got : GO_ON;
 	}
+	if (st->kind == TS_SIGNAL && st->sig == SIGSEGV && r->ev->kind == EV_INSN)
+		return at_fault(r, SIGSEGV);
 	if (st->kind != TS_SIGNAL || st->sig != SIGTRAP)
 		return diverged(r->s, t, r->ev, "the agent did not return");
 	if (back && t->regs.rip == back + 1) {

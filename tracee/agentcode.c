@@ -1,6 +1,7 @@
 #include "tracee/agentcode.h"
 
 #include <string.h>
+#include "tracee/insn_site.h"
 #include "tracee/layout.h"
 #include "tracee/remote.h"
 
@@ -8,9 +9,9 @@
 #define JMP_OPCODE 0xe9
 #define SYSCALL_BYTES 2
 
-/* syscall; jmp done; mov %rsp, AGENT_SAVED_RSP; mov $AGENT_STACK_TOP, %esp */
+/* Behind `syscall`, or what a cpuid was made: jmp done; mov %rsp, AGENT_SAVED_RSP; mov $AGENT_STACK_TOP, %esp */
 static const uint8_t head[] = {
-	0x0f, 0x05, 0xeb, AGENT_TRAMP_DONE - 4, 0x48, 0x89, 0x24, 0x25,
+	0xeb, AGENT_TRAMP_DONE - 4, 0x48, 0x89, 0x24, 0x25,
 	AGENT_SAVED_RSP & 0xff, AGENT_SAVED_RSP >> 8 & 0xff, AGENT_SAVED_RSP >> 16 & 0xff, AGENT_SAVED_RSP >> 24,
 	0xbc, AGENT_STACK_TOP & 0xff, AGENT_STACK_TOP >> 8 & 0xff, AGENT_STACK_TOP >> 16 & 0xff, AGENT_STACK_TOP >> 24,
 };
@@ -20,15 +21,38 @@ bool agent_holds(uint64_t addr)
 	return addr >= AGENT_CODE && addr < AGENT_TRAMPS;
 }
 
+/* The address after the site's instruction. False: this is no trampoline. */
+static bool after_site(const uint8_t *code, uint64_t addr, uint64_t *ret)
+{
+	const uint8_t *done = code + AGENT_TRAMP_DONE;
+	int32_t rel;
+
+	if (done[0] == 0x48 && done[1] == 0xb9) {          /* movabs $after, %rcx */
+		memcpy(ret, done + 2, 8);
+	} else if (done[0] == 0x48 && done[1] == 0x8d) {   /* lea after(%rip), %rcx */
+		memcpy(&rel, done + 3, 4);
+		*ret = addr + AGENT_TRAMP_DONE + 7 + (uint64_t)(int64_t)rel;
+	} else if (done[0] == 0xeb) {                      /* jmp over the distance */
+		memcpy(ret, done + 2, 8);
+		*ret += addr;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 {
 	uint8_t code[AGENT_TRAMP_BYTES];
 	uint64_t after;
 
 	ret->addr = addr & ~(AGENT_TRAMP_BYTES - 1ull);
-	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code, head, sizeof(head)) != 0)
+	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code + SYSCALL_BYTES, head, sizeof(head)) != 0 ||
+	    !after_site(code, ret->addr, &after))
 		return false;
-	memcpy(&after, code + AGENT_TRAMP_MOVED - 8, 8);
+	ret->traps = code[0] == INSN_SITE_TRAP;
+	if (!ret->traps && (code[0] != 0x0f || code[1] != 0x05))
+		return false;
 	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
 	ret->site = after - SYSCALL_BYTES;
 	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;

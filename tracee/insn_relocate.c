@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 #include "tracee/insn.h"
+#include "tracee/insn_int.h"
 
 /* Latches when full. */
 struct emit {
@@ -283,6 +284,12 @@ size_t insn_jump_targets(const struct insn_code *code, uint64_t lo, uint64_t hi,
 	for (uint64_t addr = code->addr; addr < code->known; addr++)
 		try_branch(code, addr, &t);
 	for (uint64_t addr = code->known; addr < end;) {
+		size_t len = may_be_branch(code, addr) ? 0 : insn_length_known(code->bytes + (addr - code->addr), end - addr);
+
+		if (len) {
+			addr += len;
+			continue;
+		}
 		if (decode_at(code, addr, &insn)) {
 			/* Data, or the end: from here on any byte may begin an instruction. */
 			for (; addr < end; addr++)

@@ -162,6 +162,53 @@ static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap
 	return 0;
 }
 
+#define ROOM_MAX 16
+
+/* A jump's target: which sites have it among their next bytes? */
+static void note_target(struct insn_sites *s, uint64_t off)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t d = off - s->v[i].off;
+
+		if (d && d < s->v[i].room)
+			s->v[i].room = (uint8_t)d;
+	}
+}
+
+/*
+ * Whatever may be a direct jump's opcode is taken for one, as nobody knows here where instructions begin: by chance alone
+ * few of them lead to a site.
+ */
+static void find_room(const struct code_file *f, struct insn_sites *s)
+{
+	const uint8_t *b = f->bytes + f->seg->p_offset;
+	uint64_t lo = UINT64_MAX, hi = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->v[i].is_cpuid)
+			continue;
+		s->v[i].room = ROOM_MAX;
+		lo = s->v[i].off < lo ? s->v[i].off : lo;
+		hi = s->v[i].off + ROOM_MAX > hi ? s->v[i].off + ROOM_MAX : hi;
+	}
+	for (uint64_t i = 0; lo < hi && i < f->seg->p_filesz; i++) {
+		uint64_t at = f->seg->p_offset + i, left = f->seg->p_filesz - i;
+		uint64_t to;
+		int32_t rel;
+
+		if (left >= 2 && ((b[i] & 0xf0) == 0x70 || b[i] == 0xeb || (b[i] >= 0xe0 && b[i] <= 0xe3))) {
+			to = at + 2 + (uint64_t)(int64_t)(int8_t)b[i + 1];
+		} else if (left >= 5 && (b[i] == 0xe8 || b[i] == 0xe9 || (i && b[i - 1] == 0x0f && (b[i] & 0xf0) == 0x80))) {
+			memcpy(&rel, b + i + 1, 4);
+			to = at + 5 + (uint64_t)(int64_t)rel;
+		} else {
+			continue;
+		}
+		if (to - lo < hi - lo)
+			note_target(s, to);
+	}
+}
+
 static int any_function(void *ctx, const struct elf_symbol *s)
 {
 	*(bool *)ctx = s->type == STT_FUNC;
@@ -170,7 +217,7 @@ static int any_function(void *ctx, const struct elf_symbol *s)
 
 static int scan(struct code_file *f, struct insn_sites *ret)
 {
-	size_t n, cap = 0;
+	size_t n, cap = 0, n_code = 0;
 	const Elf64_Phdr *seg;
 	int err = elfsym_open_memory(f->bytes, f->size, &f->syms);
 
@@ -191,6 +238,12 @@ static int scan(struct code_file *f, struct insn_sites *ret)
 		ret->code_len = seg[i].p_filesz;
 		if (seg[i].p_offset <= f->size && seg[i].p_filesz <= f->size - seg[i].p_offset)
 			err = scan_segment(f, ret, &cap);
+		n_code++;
+	}
+	for (size_t i = 0; !err && n_code == 1 && i < n; i++) {
+		f->seg = &seg[i];
+		if (seg[i].p_type == PT_LOAD && seg[i].p_flags & PF_X && ret->n)
+			find_room(f, ret);
 	}
 	if (f->cfi)
 		dwarf_cfi_end(f->cfi);

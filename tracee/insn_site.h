@@ -23,6 +23,7 @@ struct insn_site {
 	uint64_t off;     /* of the opcode's first byte, in the file */
 	bool is_cpuid;    /* which may trap by itself */
 	bool is_tsc;      /* rdtsc or rdtscp: so may they */
+	uint8_t room;     /* of a cpuid: so many bytes, from its first, before one to which a direct jump leads */
 };
 
 struct insn_sites {

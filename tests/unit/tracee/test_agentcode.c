@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tracee/agentcode.h"
+#include "tracee/insn_site.h"
 
 #define SITE_AT 0x100   /* in the area; the trampoline is at 0x1000 */
 #define TRAMP_AT 0x1000
@@ -49,6 +50,7 @@ static int lay(void **state)
 	t[12] = 0xbc;
 	put32(t + 13, AGENT_STACK_TOP);
 	after = addr_of(SITE_AT + 2);
+	memcpy(t + AGENT_TRAMP_DONE, "\x48\xb9", 2);
 	memcpy(t + AGENT_TRAMP_MOVED - 8, &after, 8);
 	memcpy(tail.original, original, tail.len);
 	memcpy(t + AGENT_TRAMP_TAIL, &tail, sizeof(tail));
@@ -100,6 +102,36 @@ static void memory_shows_what_the_program_had_there(void **state)
 	}
 }
 
+/* The forms without addresses, in the place of the first one. */
+static void forms_that_fit_anywhere_are_read_too(void **state)
+{
+	static const uint8_t lea[] = { 0x48, 0x8d, 0x0d };
+	uint8_t *t = area + TRAMP_AT, saved[AGENT_TRAMP_MOVED];
+	int64_t distance = SITE_AT + 2 - TRAMP_AT;
+	struct agent_tramp got;
+
+	(void)state;
+	memcpy(saved, t, sizeof(saved));
+	memcpy(t + AGENT_TRAMP_DONE, lea, sizeof(lea));
+	put32(t + AGENT_TRAMP_DONE + 3, (uint32_t)(SITE_AT + 2 - (TRAMP_AT + AGENT_TRAMP_DONE + 7)));
+	assert_true(agent_tramp_at(mem, addr_of(TRAMP_AT + 50), &got));
+	assert_int_equal(got.site, addr_of(SITE_AT));
+	assert_false(got.traps);
+	t[0] = INSN_SITE_TRAP;
+	t[1] = 0xa2;
+	t[AGENT_TRAMP_DONE] = 0xeb;
+	t[AGENT_TRAMP_DONE + 1] = 8;
+	memcpy(t + AGENT_TRAMP_DONE + 2, &distance, 8);
+	assert_true(agent_tramp_at(mem, addr_of(TRAMP_AT), &got));
+	assert_int_equal(got.site, addr_of(SITE_AT));
+	assert_true(got.traps);
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT)), addr_of(SITE_AT));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_DONE)), addr_of(SITE_AT + 2));
+	t[AGENT_TRAMP_DONE] = 0x90;
+	assert_false(agent_tramp_at(mem, addr_of(TRAMP_AT), &got));
+	memcpy(t, saved, sizeof(saved));
+}
+
 static void a_jump_to_anything_else_is_left_alone(void **state)
 {
 	uint8_t got[5], was[5];
@@ -119,6 +151,7 @@ int main(void)
 		cmocka_unit_test(places_in_a_trampoline_are_seen_at_the_site),
 		cmocka_unit_test(breakpoints_go_where_instructions_went),
 		cmocka_unit_test(memory_shows_what_the_program_had_there),
+		cmocka_unit_test(forms_that_fit_anywhere_are_read_too),
 		cmocka_unit_test(a_jump_to_anything_else_is_left_alone),
 	};
 

@@ -23,8 +23,13 @@ __asm__(".pushsection .text\n"
 	".size site_none, . - site_none\n"
 	".type site_tsc,@function\nsite_tsc:\n.cfi_startproc\nrdtsc\nrdtscp\nret\n.cfi_endproc\n"
 	".size site_tsc, . - site_tsc\n"
+	".type site_rooms,@function\nsite_rooms:\n.cfi_startproc\n"
+	"site_free: cpuid\n.fill 16, 1, 0x90\nsite_near: cpuid\n1: .fill 16, 1, 0x90\n.byte 0xeb, 1b - . - 1\n"
+	"site_far: cpuid\n.fill 3, 1, 0x90\n2: .fill 12, 1, 0x90\nret\n.cfi_endproc\n.size site_rooms, . - site_rooms\n"
+	".type site_jumps,@function\nsite_jumps:\n.cfi_startproc\n.byte 0xe9\n.long 2b - . - 4\n.cfi_endproc\n.size site_jumps, . - site_jumps\n"
 	"site_data: .byte 0x0f, 0xa2, 0x0f, 0xc7, 0xf0\nsite_data_end:\n"
 	".popsection");
+extern const uint8_t site_free[], site_near[], site_far[], site_rooms[];
 extern const uint8_t site_cpuid[], site_cpuid_at[], site_rand[], site_none[], site_tsc[], site_data[], site_data_end[];
 
 static struct insn_sites sites;
@@ -53,25 +58,29 @@ static int read_self(void *ctx, uint64_t off, void *out, size_t n)
 	return pread(*(int *)ctx, out, n, (off_t)off) == (ssize_t)n ? 0 : -1;
 }
 
-/* How many sites lie in [from, to) of this program's memory. */
-static size_t sites_within(const uint8_t *from, const uint8_t *to)
+/* Where a byte of this program's code is in its file. */
+static uint64_t file_offset(const uint8_t *at)
 {
-	static int fd;
-	struct elfsym *e;
-	uint64_t lo, hi;
-	size_t n = 0;
+	int fd = open("/proc/self/exe", O_RDONLY);
 	struct elf_symbol me;
-	uint64_t bias;
+	struct elfsym *e;
+	uint64_t off;
 
-	fd = open("/proc/self/exe", O_RDONLY);
 	assert_true(fd >= 0);
 	assert_int_equal(elfsym_open(&(struct elf_source){ read_self, &fd, (uint64_t)lseek(fd, 0, SEEK_END) }, &e), 0);
 	assert_int_equal(elfsym_find(e, "site_cpuid", &me), 0);
-	bias = (uint64_t)(uintptr_t)site_cpuid - me.value;
-	assert_int_equal(elfsym_offset_of(e, (uint64_t)(uintptr_t)from - bias, &lo), 0);
-	assert_int_equal(elfsym_offset_of(e, (uint64_t)(uintptr_t)to - bias, &hi), 0);
+	assert_int_equal(elfsym_offset_of(e, me.value + (uint64_t)(at - site_cpuid), &off), 0);
 	elfsym_close(e);
 	close(fd);
+	return off;
+}
+
+/* How many sites lie in [from, to) of this program's memory. */
+static size_t sites_within(const uint8_t *from, const uint8_t *to)
+{
+	uint64_t lo = file_offset(from), hi = file_offset(to);
+	size_t n = 0;
+
 	for (size_t i = 0; i < sites.n; i++)
 		n += sites.v[i].off >= lo && sites.v[i].off < hi;
 	return n;
@@ -98,12 +107,29 @@ static void test_knows_all_places_of_rdtsc(void **state)
 	size_t n = 0;
 
 	(void)state;
-	assert_int_equal(sites_within(site_tsc, site_data), 2);
+	assert_int_equal(sites_within(site_tsc, site_rooms), 2);
 	for (size_t i = 0; i < sites.n; i++)
 		n += sites.v[i].is_tsc;
 	assert_int_equal(n, 2);
 	assert_false(sites.tsc_unsure);
 	assert_true(sites.code_len > 0);
+}
+
+static unsigned room_of(const uint8_t *site)
+{
+	for (size_t i = 0; i < sites.n; i++) {
+		if (sites.v[i].off == file_offset(site))
+			return sites.v[i].room;
+	}
+	return 0;
+}
+
+static void test_knows_how_many_bytes_may_give_way(void **state)
+{
+	(void)state;
+	assert_int_equal(room_of(site_free), 16);
+	assert_int_equal(room_of(site_near), 2);
+	assert_int_equal(room_of(site_far), 5);
 }
 
 /* This program again, with rdtsc's bytes where nothing tells whether they are code. */
@@ -179,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_finds_each_kind),
 		cmocka_unit_test(test_leaves_alone_what_only_looks_like_one),
 		cmocka_unit_test(test_knows_all_places_of_rdtsc),
+		cmocka_unit_test(test_knows_how_many_bytes_may_give_way),
 		cmocka_unit_test(test_says_when_rdtsc_may_be_elsewhere),
 		cmocka_unit_test(test_refuses_what_is_no_program),
 		cmocka_unit_test(test_a_site_tells_what_it_was),
