@@ -29,6 +29,7 @@
 #define AGENT_HDR_SLOW_EXIT (AGENT_CODE + 24)   /* u64: of a jump to where AGENT_SLOW_TARGET says */
 #define AGENT_HDR_FAULT     (AGENT_CODE + 32)   /* u64: where the recorder sends a task that faults in the agent */
 #define AGENT_HDR_CPUID     (AGENT_CODE + 40)   /* u64: where trampolines of cpuid call */
+#define AGENT_HDR_TSC       (AGENT_CODE + 48)   /* u64: where trampolines of rdtsc call */
 #define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall`: the one address that the filter lets through */
 
 /* struct agent_ctl's members that assembly uses. */
@@ -56,8 +57,8 @@
  *	     jmp to the first that was not displaced
  *
  * One that is made before anybody has come to the site holds no address, so that it is the same in each process that has
- * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid calls
- * *AGENT_HDR_CPUID; it has the cpuid made to trap at +0, and at +32 a jmp over the distance from itself to what comes after.
+ * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid or
+ * rdtsc calls *AGENT_HDR_CPUID or *AGENT_HDR_TSC; it has the instruction made to trap at +0, and at +32 a jmp over the distance from itself to what comes after.
  */
 #define AGENT_TRAMP_ENTER  4
 #define AGENT_TRAMP_BACK   24
@@ -134,6 +135,7 @@ struct agent_entry {
 };
 #define AGENT_WIDE INT32_MIN
 #define AGENT_NR_END 1024u
+#define AGENT_NR_TSC 1023u   /* no call: an rdtsc */
 #define AGENT_ENTRY_NR(head) ((head) & 1023)
 #define AGENT_ENTRY_BYTES(head) (((head) >> 10 & 0x3fff) * 8)
 

@@ -462,3 +462,27 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	}
 	return AGENT_TRACED;
 }
+
+/* The counter does not trap while the recorder lets us call the clock. */
+static int take_tsc(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	if (!ctl->recording)
+		return agent_replay(ctl, f);
+	return ctl->clock && agent_has_room(ctl, 0) ? agent_commit(ctl, f, (int64_t)__builtin_ia32_rdtsc()) : AGENT_TRACED;
+}
+
+void agent_tsc(struct agent_frame *f)
+{
+	struct agent_ctl *ctl = agent_ctl();
+	uint64_t rax = f->rax;
+
+	ctl->slow_target = f->ret - AGENT_TRAMP_BACK;
+	f->rax = AGENT_NR_TSC;
+	if (take_tsc(ctl, f) == AGENT_TRACED) {
+		f->rax = rax;
+		return;
+	}
+	ctl->slow_target = f->ret;
+	f->rdx = f->rax >> 32;
+	f->rax = (uint32_t)f->rax;
+}

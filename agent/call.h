@@ -23,6 +23,8 @@ static inline struct agent_ctl *agent_ctl(void)
 long agent_syscall(long a0, long a1, long a2, long a3, long a4, long a5, long nr);
 
 int agent_call(struct agent_frame *f);
+/* An rdtsc: its result in the frame, and where to go on in ctl->slow_target. */
+void agent_tsc(struct agent_frame *f);
 
 /* ---- io.c: the buffer ---- */
 

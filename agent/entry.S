@@ -8,6 +8,7 @@
 	.quad slow_exit
 	.quad fault
 	.quad cpuid_entry
+	.quad tsc_entry
 	.balign 64
 	/* AGENT_SYSCALL */
 syscall_site:
@@ -36,8 +37,7 @@ __x86_return_thunk:
 	 * Called by a trampoline on the agent's stack. The frame is struct agent_frame of call.c. r11 and rcx need not
 	 * survive a system call, but they must if the traced path is taken and then abandoned before its syscall.
 	 */
-	.balign 16
-entry:
+	.macro CALL_WITH_FRAME function
 	pushfq
 	push	%r11
 	push	%rcx
@@ -48,7 +48,7 @@ entry:
 	push	%rsi
 	push	%rdi
 	push	%rax
-	push	%rbx               /* for `fault` only: agent_call keeps these */
+	push	%rbx               /* for `fault` only: the function keeps these */
 	push	%rbp
 	push	%r12
 	push	%r13
@@ -57,8 +57,13 @@ entry:
 	sub	$8, %rsp
 	cld
 	lea	56(%rsp), %rdi
-	call	agent_call
+	call	\function
 	add	$56, %rsp
+	.endm
+
+	.balign 16
+entry:
+	CALL_WITH_FRAME agent_call
 	test	%eax, %eax
 	jz	1f
 	pop	%rax
@@ -87,6 +92,12 @@ leave:
 	pop	%rcx
 fast_exit:
 	jmp	*%rcx
+
+	/* Called by the trampoline of an rdtsc, of which nothing but the result is seen. Where to, agent_tsc has said. */
+	.balign 16
+tsc_entry:
+	CALL_WITH_FRAME agent_tsc
+	jmp	1f
 
 	/*
 	 * A pointer of the program's was bad, and its call not made yet: the kernel shall say so. The frame lies where it

@@ -623,7 +623,7 @@ static int come_out(struct task *t, bool *ret_stopped)
 			return 0;
 		/* It may have trapped here already, its signal to come when the interruption is over: then it is in no call. */
 		if (p && regs.rip == p->tramp)
-			return p->is_cpuid && t->stop.kind == TS_INTERRUPT ? 0 : back_to_site(t, &regs, p);
+			return p->is_insn && t->stop.kind == TS_INTERRUPT ? 0 : back_to_site(t, &regs, p);
 		if (regs.rip == slow) {
 			got = mem_read(t->mm->mem_fd, AGENT_SLOW_TARGET, &target, 8);
 			p = got ? NULL : patch_of_tramp(a, target);
@@ -660,7 +660,7 @@ int agent_leave(struct recording *r, struct task *t)
 	return got;
 }
 
-static bool at_patch(struct task *t, uint64_t rip, bool is_cpuid)
+static bool at_patch(struct task *t, uint64_t rip, bool is_insn)
 {
 	const struct agent_mm *a = t->mm ? t->mm->agent : NULL;
 
@@ -668,7 +668,7 @@ static bool at_patch(struct task *t, uint64_t rip, bool is_cpuid)
 		const struct patch *p = &a->patches[i];
 		uint8_t now[AGENT_PATCH_MAX];
 
-		if (p->site == rip && p->is_cpuid == is_cpuid && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 &&
+		if (p->site == rip && p->is_insn == is_insn && mem_read(t->mm->mem_fd, rip, now, p->tail.len) == 0 &&
 		    !memcmp(now, p->bytes, p->tail.len))
 			return true;
 	}
@@ -683,7 +683,7 @@ bool agent_at_site(struct task *t, uint64_t rip)
 	return true;
 }
 
-bool agent_at_cpuid(struct task *t, uint64_t rip)
+bool agent_at_insn(struct task *t, uint64_t rip)
 {
 	return at_patch(t, rip, true);
 }

@@ -26,8 +26,8 @@ void agent_new_child(struct task *parent, struct task *child, uint64_t clone_fla
 void agent_flush(struct recording *r, struct task *t);
 
 /**
- * Places in files' code that are known to be worth patching, and possible to: all cpuid, and the system calls that were
- * come to often in this recording. agent_known() is to be called when such code gets mapped: it provides the trampolines
+ * Places in files' code that are known to be worth patching, and possible to: all cpuid, and the system calls and
+ * rdtsc that were come to often in this recording. agent_known() is to be called when such code gets mapped: it provides the trampolines
  * (emit: as part of the event under construction) and gives the patches, which the caller makes, and tells of by
  * agent_known_made(). There are n; 0 if there cannot be any.
  */
@@ -35,14 +35,14 @@ struct patch;
 size_t agent_known(struct recording *r, struct task *t, const struct mapping *m, struct object_entry *o, bool emit,
 		   const struct patch **ret);
 void agent_known_made(struct task *t, const struct patch *p);
-/** A traced call was made at a site: remember it, if it is in a file's code. */
+/** A traced call was made at a site, or an rdtsc that trapped: remember it, if it is in a file's code. */
 void agent_known_hit(struct recording *r, struct task *t, uint64_t site);
 void agent_known_free(struct object_entry *o);
 size_t agent_n_blocks(const struct mm *mm);
 /** Whether memory is a block of trampolines. */
 bool agent_has_block(const struct mm *mm, uint64_t addr);
-/** Whether a cpuid that was patched is at an address. */
-bool agent_at_cpuid(struct task *t, uint64_t rip);
+/** Whether a cpuid or rdtsc that was patched is at an address. */
+bool agent_at_insn(struct task *t, uint64_t rip);
 
 /** A traced call of t has ended, t->call holds its result: learn from it, perhaps patch its site. */
 void agent_called(struct recording *r, struct task *t);

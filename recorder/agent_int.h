@@ -5,10 +5,10 @@
 #include "agent/abi.h"
 #include "recorder/agent.h"
 
-/* A system call or a cpuid that jumps to its trampoline. */
+/* A system call, or a cpuid or rdtsc, that jumps to its trampoline. */
 struct patch {
 	uint64_t site, tramp;
-	bool is_cpuid;
+	bool is_insn;
 	struct agent_tramp_tail tail;
 	uint8_t tramp_len;                   /* bytes of its code, so far */
 	uint8_t code[AGENT_TRAMP_BYTES];     /* the trampoline */
@@ -46,8 +46,8 @@ struct agent_mm {
 	bool vforked;                        /* fds_off until the vfork call ends */
 };
 
-/* PATCH_HERE: with an address in it. PATCH_ANYWHERE: of a system call, without; PATCH_CPUID has none either. */
-enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID };
+/* PATCH_HERE: of a system call, with an address in it. PATCH_ANYWHERE: without, as those of instructions that trap. */
+enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID, PATCH_TSC };
 
 #define TRAMPS_BYTES 0x10000ull
 #define REACH 0x60000000ull       /* how far below its sites a block of trampolines is looked for: well within 2 GB */

@@ -17,7 +17,7 @@
 #define HOT_CALLS 16   /* in all processes */
 #define KNOWN_MAX (TRAMPS_BYTES / AGENT_TRAMP_BYTES / 2)   /* half of a block: the rest is for a process's own */
 
-/* A system call, by its place in the file. */
+/* A system call or rdtsc, by its place in the file. */
 struct call_place {
 	uint64_t off;
 	uint32_t hits;
@@ -195,9 +195,13 @@ static struct call_place *call_at(struct known_sites *k, uint64_t off)
 static void plan_call(struct task *t, uint64_t site, uint64_t moved, struct known_sites *k)
 {
 	struct patch *p = k->n < KNOWN_MAX ? GROW(k->v, k->n, k->cap) : NULL;
+	enum patch_form form = PATCH_ANYWHERE;
 	enum patch_refusal why;
+	uint8_t first;
 
-	if (!p || patch_plan(t, site, k->block + moved + k->n * AGENT_TRAMP_BYTES, PATCH_ANYWHERE, p, &why))
+	if (mem_read(t->mm->mem_fd, site, &first, 1) == 0 && first == INSN_SITE_TRAP)
+		form = PATCH_TSC;
+	if (!p || patch_plan(t, site, k->block + moved + k->n * AGENT_TRAMP_BYTES, form, p, &why))
 		return;
 	p->site -= moved;
 	p->tramp -= moved;
@@ -207,9 +211,9 @@ static void plan_call(struct task *t, uint64_t site, uint64_t moved, struct know
 
 void agent_known_hit(struct recording *r, struct task *t, uint64_t site)
 {
-	const struct agent_mm *a = t->mm->agent;
+	const struct agent_mm *a = t->mm ? t->mm->agent : NULL;
 
-	for (size_t i = 0; i < a->n_code; i++) {
+	for (size_t i = 0; a && i < a->n_code; i++) {
 		const struct code_map *m = &a->code[i];
 		struct object_entry *o = site >= m->start && site < m->end ? object_by_id(r, m->obj) : NULL;
 		struct call_place *c = o && o->known && o->known->block ? call_at(o->known, site - m->base) : NULL;

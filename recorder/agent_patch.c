@@ -81,6 +81,11 @@ static void put(struct patch *p, const void *bytes, size_t n)
 	p->tramp_len = (uint8_t)(p->tramp_len + n);
 }
 
+static bool is_insn(enum patch_form form)
+{
+	return form == PATCH_CPUID || form == PATCH_TSC;
+}
+
 /* In place of the movabs: the same without an address. */
 static void put_lea(struct patch *p, uint64_t after)
 {
@@ -91,14 +96,14 @@ static void put_lea(struct patch *p, uint64_t after)
 	memcpy(p->code + AGENT_TRAMP_DONE + 3, &rel, 4);
 }
 
-/* A cpuid that traps in place of the syscall, and nothing for rcx, which is among its results. */
-static void put_cpuid(struct patch *p, uint64_t after)
+/* An instruction that traps in place of the syscall, and nothing for rcx. */
+static void put_insn(struct patch *p, enum patch_form form, uint64_t after)
 {
 	static const uint8_t jmp[] = { 0xeb, 8 };
 	uint64_t distance = after - p->tramp;
 
 	p->code[0] = INSN_SITE_TRAP;
-	p->code[1] = 0xa2;
+	p->code[1] = form == PATCH_CPUID ? 0xa2 : 0x31;
 	memcpy(p->code + AGENT_TRAMP_DONE, jmp, sizeof(jmp));
 	memcpy(p->code + AGENT_TRAMP_DONE + 2, &distance, 8);
 }
@@ -119,21 +124,21 @@ static void put_head(struct patch *p, enum patch_form form)
 
 	_Static_assert(sizeof(head) + 8 == AGENT_TRAMP_MOVED, "as agent/abi.h says");
 	_Static_assert(AGENT_TRAMP_TAIL + sizeof(p->tail) <= AGENT_TRAMP_BYTES, "there is room");
-	if (form == PATCH_CPUID)
-		entry = AGENT_HDR_CPUID;
+	if (is_insn(form))
+		entry = form == PATCH_CPUID ? AGENT_HDR_CPUID : AGENT_HDR_TSC;
 	put(p, head, sizeof(head));
 	memcpy(p->code + 8, &rsp, 4);
 	memcpy(p->code + 13, &top, 4);
 	memcpy(p->code + 20, &entry, 4);
 	memcpy(p->code + 28, &rsp, 4);
 	put(p, &after, 8);
-	if (form == PATCH_CPUID)
-		put_cpuid(p, after);
+	if (is_insn(form))
+		put_insn(p, form, after);
 	else if (form == PATCH_ANYWHERE)
 		put_lea(p, after);
 }
 
-/* The instructions after `syscall` or cpuid, up to where the jump's 5 bytes are covered. */
+/* The instructions after `syscall`, cpuid or rdtsc, up to where the jump's 5 bytes are covered. */
 static int move_insns(const struct around *a, struct patch *p, enum patch_form form, enum patch_refusal *ret_why)
 {
 	bool open = true;   /* execution gets here */
@@ -154,7 +159,7 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_form f
 			p->tail.len = (uint8_t)(p->tail.len + in.len);
 			continue;
 		}
-		if (!may_move(&in, form == PATCH_CPUID) || p->tail.n_moved == AGENT_MOVED_MAX)
+		if (!may_move(&in, is_insn(form)) || p->tail.n_moved == AGENT_MOVED_MAX)
 			return -RL_EUNSUPPORTED;
 		n = insn_relocate(a->bytes + off, in.len, at, p->tramp + p->tramp_len, p->code + p->tramp_len,
 				  AGENT_TRAMP_TAIL - p->tramp_len - JMP_BYTES);
@@ -196,7 +201,7 @@ int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp,
 	memset(ret, 0, sizeof(*ret));
 	ret->site = site;
 	ret->tramp = tramp;
-	ret->is_cpuid = true;
+	ret->is_insn = true;
 	a.addr = site;
 	a.n = mem_read_some(t->mm->mem_fd, site, a.bytes, AGENT_PATCH_MAX + INSN_MAX_BYTES);
 	if (a.n < CPUID_BYTES || a.bytes[0] != 0x0f || a.bytes[1] != 0xa2)
@@ -213,6 +218,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	static struct around a;
 	struct insn_code code;
 	uint64_t target;
+	uint8_t *at;
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
@@ -223,8 +229,11 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	if (err)
 		return err;
 	*ret_why = PATCH_NO_SYSCALL;
-	if (a.bytes[site - a.addr] != 0x0f || a.bytes[site - a.addr + 1] != 0x05)
+	at = a.bytes + (site - a.addr);
+	if (at[0] != (form == PATCH_TSC ? INSN_SITE_TRAP : 0x0f) || at[1] != (form == PATCH_TSC ? 0x31 : 0x05))
 		return -RL_EUNSUPPORTED;
+	at[0] = 0x0f;
+	ret->is_insn = is_insn(form);
 	put_head(ret, form);
 	err = move_insns(&a, ret, form, ret_why);
 	if (err)

@@ -158,7 +158,7 @@ static enum clock_result step_on(struct recording *r, struct task *t)
 			return CLOCK_GONE;
 		if (agent_at_site(t, regs.rip))
 			return CLOCK_SYNC;
-		if (agent_at_cpuid(t, regs.rip))
+		if (agent_at_insn(t, regs.rip))
 			return CLOCK_POINT;   /* not a step into the agent */
 		p = place_at(r, t, regs.rip);
 		if (p->next_is_call)

@@ -222,6 +222,8 @@ static unsigned run_trapped(struct recording *r, struct task *t, const uint8_t *
 	rdtscp = in.flags & INSN_RDTSCP;
 	if ((!rdtscp && !(in.flags & INSN_RDTSC)) || t->tsc_faults)
 		return 0;
+	if (changed && !rdtscp && code[0] == INSN_SITE_TRAP)
+		agent_known_hit(r, t, regs->rip);
 	tsc = read_tsc(&aux);
 	regs->rax = (uint32_t)tsc;
 	regs->rdx = tsc >> 32;
