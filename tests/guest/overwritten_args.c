@@ -45,8 +45,10 @@ static void from_file(int fd)
 	check_landed();
 	CHECK(lseek(fd, 0, SEEK_SET) == 0 && readv(fd, vector(), 2) == N_BYTES);
 	check_landed();
-	CHECK(process_vm_readv(getpid(), vector(), 2, &there, 1, 0) == N_BYTES);
-	check_landed();
+	if (process_vm_readv(getpid(), vector(), 2, &there, 1, 0) == N_BYTES)
+		check_landed();
+	else
+		CHECK(errno == EPERM || errno == ENOSYS);   /* some containers do not allow it */
 }
 
 static void from_pipe(const int p[2])
