@@ -122,6 +122,7 @@ struct task {
 	uint64_t robust_list;           /* set_robust_list(2) */
 	struct stack_range stack;       /* its stack, if certain; start == end: unknown */
 	int stat_fd;                    /* /proc/PID/task/TID/stat; -1: not open yet */
+	uint64_t hidden_bytes;          /* that the kernel wrote behind those that its present call is said to have read */
 	struct sys_ranges kept;         /* argument structures as they were before the call; `from`: where in kept_bytes */
 	struct buf kept_bytes;
 	struct learn_page *learn;       /* argument pages before a call whose outputs are not known */
@@ -312,6 +313,10 @@ int written_now(struct task *t, struct page_list *l);
 void keep_args(struct task *t);
 struct sys_mem kept_memory(struct task *t);
 
+/* prochide.c: what /proc says of recorded processes. A call has ended: t->call; before its event is made */
+void proc_hide_maps(struct recording *r, struct task *t);
+void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_struct *regs);
+
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);
 void quirk_exit(struct recording *r, struct task *t);
@@ -351,6 +356,7 @@ void seccomp_exit(struct task *t);                   /* raise the signal that t 
 /* If this signal is that one: put its details into *info and into the task. */
 bool seccomp_siginfo(struct task *t, siginfo_t *info);
 void seccomp_inherit(struct task *child, const struct task *parent);
+uint32_t seccomp_n_filters(const struct task *t);   /* of the program's own */
 void seccomp_free(struct recording *r);
 
 /* clock.c */

@@ -463,6 +463,15 @@ void seccomp_inherit(struct task *child, const struct task *parent)
 	child->sec_strict = parent->sec_strict;
 }
 
+uint32_t seccomp_n_filters(const struct task *t)
+{
+	uint32_t n = 0;
+
+	for (const struct sec_filter *f = t->filters; f; f = f->older)
+		n++;
+	return n;
+}
+
 void seccomp_free(struct recording *r)
 {
 	while (r->filters) {

@@ -302,6 +302,8 @@ static void put_outputs(struct recording *r, struct task *t, const struct sys_ca
 		land_outputs(t, &out);
 	for (size_t i = 0; i < out.n; i++)
 		ev_write_memory(r, t, out.v[i].addr, out.v[i].len);
+	if (t->hidden_bytes && !t->have_plan)
+		ev_write_memory(r, t, c->arg[1] + (uint64_t)c->ret, t->hidden_bytes);
 	sys_ranges_free(&out);
 	learn_after(r, t);
 }
@@ -365,6 +367,7 @@ void syscall_exit(struct recording *r, struct task *t)
 		return;
 	regs = kernel;
 	program_regs(t, &regs);
+	proc_hide_tracer(r, t, &regs);
 	c.ret = (int64_t)regs.rax;
 	t->call.ret = c.ret;
 	t->state = TASK_READY;
@@ -384,6 +387,7 @@ void syscall_exit(struct recording *r, struct task *t)
 	t->child.task = 0;
 	t->entered = false;
 	t->at_restart = is_restart(c.ret);
+	proc_hide_maps(r, t);
 	agent_called(r, t);
 	tsc_settle(t);
 	seccomp_exit(t);
