@@ -136,9 +136,27 @@ static void entry_arch_prctl(struct task *t)
 	}
 }
 
+/* A child that asks not to be traced would run unrecorded, in the recorded memory. Nothing else is different for it. */
+static void entry_clone3(struct task *t)
+{
+	uint64_t flags;
+
+	if (mem_read(t->mm->mem_fd, t->call.arg[0], &flags, sizeof(flags)) == 0 && flags & CLONE_UNTRACED)
+		skip(t, -ENOSYS);        /* clone(2) is what programs try next */
+}
+
 void quirk_entry(struct recording *r, struct task *t)
 {
 	switch (t->call.nr) {
+	case SYS_clone:
+		if (t->call.arg[0] & CLONE_UNTRACED) {
+			t->call.arg[0] &= ~(uint64_t)CLONE_UNTRACED;
+			t->args_changed = true;
+		}
+		break;
+	case SYS_clone3:
+		entry_clone3(t);
+		break;
 	case SYS_madvise:
 		entry_madvise(t);
 		break;
@@ -230,7 +248,8 @@ static void exit_get_tsc(struct recording *r, struct task *t)
 static void exit_ptrace(struct recording *r, const struct task *t)
 {
 	static const char text[] = "the program wanted to trace another one (ptrace) and was refused with EPERM: what is recorded has a "
-				   "tracer already; record what strace or a debugger would run, not strace or the debugger";
+				   "tracer already; record what strace or a debugger would run, not strace or the debugger; "
+				   "a sanitizer's leak check needs ASAN_OPTIONS=detect_leaks=0";
 
 	if (r->ptrace_refused || t->call.ret != -EPERM ||
 	    (t->call.arg[0] != PTRACE_TRACEME && t->call.arg[0] != PTRACE_ATTACH && t->call.arg[0] != PTRACE_SEIZE))

@@ -1,4 +1,4 @@
-/* clone and clone3 with the less common flags; pidfds: waited for, signalled through, given to poll. */
+/* clone and clone3 with the less common flags, CLONE_UNTRACED among them; pidfds: waited for, signalled through, given to poll. */
 #include "guest.h"
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -112,6 +112,36 @@ static void refused(void)
 	CHECK(syscall(SYS_clone3, &a, 8ul) == -1 && errno == EINVAL);
 }
 
+/* It shares all memory with its parent, which waits for it by looking: whoever records must not lose sight of it. */
+static int untraced_child(void *done)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%d", 12345);
+	*(volatile int *)done = getppid() > 0 && !strcmp(buf, "12345") ? 1 : 2;
+	return 0;
+}
+
+static void untraced(void)
+{
+	struct clone_args a = { .flags = CLONE_UNTRACED, .exit_signal = SIGCHLD };
+	static char stack[65536];
+	volatile int done = 0;
+	unsigned long rounds = 0;
+	pid_t pid = clone(untraced_child, stack + sizeof(stack), CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED | SIGCHLD, (void *)&done);
+
+	CHECK(pid > 0);
+	while (!done && ++rounds < 100000000)
+		sched_yield();
+	CHECK(done == 1 && guest_wait(pid) == 0);
+	pid = clone3_(&a);
+	CHECK(pid >= 0 || errno == ENOSYS);
+	if (pid == 0)
+		_exit(0);
+	if (pid > 0)
+		CHECK(guest_wait(pid) == 0);
+}
+
 int main(void)
 {
 	signal(SIGUSR1, on_usr1);
@@ -120,5 +150,6 @@ int main(void)
 	sibling();
 	no_exit_signal();
 	refused();
+	untraced();
 	return guest_done();
 }
