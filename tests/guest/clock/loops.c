@@ -1,7 +1,7 @@
 /*
- * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS]]. Each thread
- * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows. Without a NAME:
- * all names.
+ * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS [AGAIN]]]. Each thread
+ * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows. Then the program may exec
+ * itself and do it again. Without a NAME: all names.
  */
 #include "../guest.h"
 #include <pthread.h>
@@ -402,6 +402,51 @@ static uint64_t loop_entries(int no)
 	return n;
 }
 
+static uint64_t *new_pages(size_t n_bytes)
+{
+	void *p = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static uint64_t stir(uint64_t *p, size_t n_words, uint64_t v)
+{
+	for (size_t i = 0; i < n_words; i += 61)
+		v = p[i] = (v ^ p[i]) * 0x9e3779b97f4a7c15u + i;
+	return v;
+}
+
+/* Pages that come, move, grow, are dropped, protected and go, with writes before and after each of that. */
+static uint64_t loop_maps(int no)
+{
+	enum { SMALL = 64 << 10, HUGE = 4 << 20 };
+	uint64_t v = (uint64_t)no, *huge = new_pages(HUGE);
+
+	madvise(huge, HUGE, MADV_HUGEPAGE);   /* a kernel without huge pages is no matter here */
+	while (!stop) {
+		uint64_t *p = new_pages(SMALL), *q = new_pages(SMALL);
+
+		v = stir(p, SMALL / 8, v);
+		p = mremap(p, SMALL, SMALL, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		CHECK(p == q);
+		v = stir(p, SMALL / 8, v);
+		p = mremap(p, SMALL, 2 * SMALL, MREMAP_MAYMOVE);
+		CHECK(p != MAP_FAILED);
+		v = stir(p, 2 * SMALL / 8, v);
+		CHECK(madvise(p + SMALL / 16, SMALL, MADV_DONTNEED) == 0);
+		v = stir(p, 2 * SMALL / 8, v);
+		CHECK(mprotect(p, SMALL, PROT_READ) == 0);
+		v = stir(p + SMALL / 8, SMALL / 8, v ^ *p);
+		CHECK(mprotect(p, SMALL, PROT_READ | PROT_WRITE) == 0);
+		v = stir(huge, HUGE / 8, stir(p, SMALL / 8, v));
+		CHECK(v % 4 || madvise(huge, HUGE / 2, MADV_DONTNEED) == 0);
+		CHECK(munmap(p, 2 * SMALL) == 0);
+	}
+	munmap(huge, HUGE);
+	return v;
+}
+
 static uint64_t loop_longjmp(int no)
 {
 	static jmp_buf at[64];
@@ -477,6 +522,7 @@ static const struct {
 	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },
 	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "jit_edge", loop_jit_edge }, { "jit_often", loop_jit_often },
 	{ "entries", loop_entries }, { "longjmp", loop_longjmp }, { "handlers", loop_handlers },
+	{ "maps", loop_maps },
 };
 
 static uint64_t (*chosen)(int no);
@@ -524,5 +570,11 @@ int main(int argc, char **argv)
 		printf("thread %d: %lx\n", i, (unsigned long)arg[i].result);
 	}
 	printf("count %lu, handlers %lu %lu\n", (unsigned long)shared_count, (unsigned long)n_outer, (unsigned long)n_inner);
+	if (argc > 4 && atoi(argv[4]) > 0) {
+		fflush(stdout);
+		sprintf(argv[4], "%d", atoi(argv[4]) - 1);
+		execv("/proc/self/exe", argv);
+		CHECK(!"it runs");
+	}
 	return guest_done();
 }
