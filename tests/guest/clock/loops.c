@@ -19,6 +19,9 @@
 static volatile int stop;
 static volatile uint64_t shared_count;
 
+/* How much a thread has done, where its result does not say so: to measure what a recording costs. */
+static uint64_t rounds[64];
+
 struct loop_arg {
 	int no;
 	uint64_t result;
@@ -120,6 +123,7 @@ static uint64_t loop_copy(int no)
 		memset(a, i + no, BLOCK);
 		memcpy(b, a, BLOCK);
 		h += hash_bytes(b, BLOCK);
+		rounds[no]++;
 	}
 	return h;
 }
@@ -138,6 +142,7 @@ static uint64_t loop_rep(int no)
 		n = BLOCK;
 		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
 		h += hash_bytes(b, BLOCK);
+		rounds[no]++;
 	}
 	return h;
 }
@@ -151,7 +156,7 @@ static int by_value(const void *a, const void *b)
 
 static uint64_t loop_qsort(int no)
 {
-	enum { N = 50000 };
+	enum { N = 10000 };
 	uint32_t *v = malloc(N * sizeof(*v)), seed = (uint32_t)no + 1;
 	uint64_t h = 0;
 
@@ -161,6 +166,7 @@ static uint64_t loop_qsort(int no)
 			v[i] = seed = seed * 1664525u + 1013904223u;
 		qsort(v, N, sizeof(*v), by_value);
 		h = h * 31 + v[N / 2];
+		rounds[no]++;
 	}
 	free(v);
 	return h;
@@ -183,8 +189,10 @@ static uint64_t loop_bytecode(int no)
 		case 5: if (acc & 1) acc += 3; break;
 		case 6:
 			pc = 0;
-			if (n % 65536 == 0 && stop)
+			if (n % 65536 == 0 && stop) {
+				rounds[no] = n;
 				return acc;
+			}
 			break;
 		}
 	}
@@ -207,6 +215,7 @@ static uint64_t loop_matrix(int no)
 					z[i][j] += x[i][k] * y[k][j];
 		memcpy(&bits, &z[3][5], 8);
 		h = h * 31 + bits;
+		rounds[no]++;
 	}
 	return h;
 }
@@ -291,8 +300,10 @@ static uint64_t loop_fib(int no)
 {
 	uint64_t n = 0;
 
-	while (!stop)
+	while (!stop) {
 		n += fib(20 + (unsigned)no % 4);
+		rounds[no]++;
+	}
 	return n;
 }
 
@@ -527,6 +538,14 @@ static const struct {
 
 static uint64_t (*chosen)(int no);
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void *thread(void *p)
 {
 	struct loop_arg *a = p;
@@ -539,6 +558,7 @@ int main(int argc, char **argv)
 {
 	int n = argc > 2 ? atoi(argv[2]) : 4, ms = argc > 3 ? atoi(argv[3]) : 100;
 	struct loop_arg arg[64] = { 0 };
+	uint64_t work = 0, start;
 	pthread_t t[64];
 	sigset_t all;
 
@@ -556,6 +576,7 @@ int main(int argc, char **argv)
 		block[1] = malloc(BLOCK);
 		CHECK(block[0] && block[1]);
 	}
+	start = now_us();
 	for (int i = 0; i < n; i++) {
 		arg[i].no = i;
 		CHECK(pthread_create(&t[i], NULL, thread, &arg[i]) == 0);
@@ -568,7 +589,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++) {
 		CHECK(pthread_join(t[i], NULL) == 0);
 		printf("thread %d: %lx\n", i, (unsigned long)arg[i].result);
+		work += rounds[i] ? rounds[i] : arg[i].result;
 	}
+	printf("work %lu in %lu us\n", (unsigned long)work, (unsigned long)(now_us() - start));
 	printf("count %lu, handlers %lu %lu\n", (unsigned long)shared_count, (unsigned long)n_outer, (unsigned long)n_inner);
 	if (argc > 4 && atoi(argv[4]) > 0) {
 		fflush(stdout);
