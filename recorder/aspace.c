@@ -160,6 +160,27 @@ static void forget_growing(struct recording *r, struct task *t, uint64_t start, 
 	maps_free(&maps);
 }
 
+/* The parts of a program or library that others of the recording have mapped: all is known without asking the kernel. */
+static bool map_known(struct recording *r, struct task *t, const struct sys_call *c, uint64_t addr, uint64_t len)
+{
+	struct object_entry *o = t->read_is_exec ? NULL : object_of_file(r, t, (int)c->arg[4]);
+	struct mapping m = { .start = addr, .end = addr + len, .prot = (int)(c->arg[2] & 7), .off = c->arg[5], .name = "" };
+	struct ev_asop op = { .kind = AS_MAP, .prot = (uint8_t)m.prot, .addr = addr, .len = len, .obj_off = m.off };
+	int err;
+
+	if (!o)
+		return false;
+	m.dev = o->dev;
+	m.ino = o->ino;
+	op.obj = o->id;
+	err = trap_sites(r, t, &m, o->id, true);
+	if (err && !r->err)
+		r->err = err;
+	tsc_mapped(r, t, &m, o->id);
+	ev_asop(r, &op);
+	return true;
+}
+
 static void after_mmap(struct recording *r, struct task *t, const struct sys_call *c)
 {
 	uint64_t addr = (uint64_t)c->ret, len = PAGE_UP(c->arg[1]), flags = c->arg[3];
@@ -179,7 +200,7 @@ static void after_mmap(struct recording *r, struct task *t, const struct sys_cal
 		ev_asop(r, &op);
 		if (op.prot & PROT_EXEC)
 			tsc_trap(r, t);
-	} else {
+	} else if ((flags & MAP_TYPE) != MAP_PRIVATE || !map_known(r, t, c, addr, len)) {
 		map_objects(r, t, addr, len, 0);
 	}
 }

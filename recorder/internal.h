@@ -260,6 +260,8 @@ int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id);
 
 /* object.c: contents of mapped files */
 int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id);
+/* The object of a file that is stored whole, if it is one already. It is about to be mapped, or just was. */
+struct object_entry *object_of_file(struct recording *r, struct task *t, int fd);
 struct object_entry *object_by_id(struct recording *r, uint32_t id);
 /* The shared object of a mapping or file; NULL: it was never mapped. */
 struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns);

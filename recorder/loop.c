@@ -55,7 +55,7 @@ int run_until_stop(struct recording *r, struct task *t, int request, int sig)
 	pid_t tid = t->tid;
 	int err;
 
-	t->agent_ran = true;
+	t->agent_ran |= t->where != IN_CALL;
 	err = remote_resume(tid, request, sig);
 	if (err)
 		return err;

@@ -238,6 +238,11 @@ static int object_new(struct recording *r, const struct mapping *m, const struct
 	return 0;
 }
 
+static uint64_t mtime_of(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 static int private_object(struct recording *r, const struct mapping *m, const struct source *s, const struct stat *st,
 			  uint32_t *ret_id)
 {
@@ -250,7 +255,7 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 	if (st) {
 		want.st_dev = st->st_dev;
 		want.size = (uint64_t)st->st_size;
-		want.mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+		want.mtime_ns = mtime_of(st);
 		(void)!pread(s->fd, magic, sizeof(magic), 0);
 	}
 	o = object_private(r, &want);
@@ -274,6 +279,24 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 	if (st && end > want.size)
 		end = want.size;
 	return m->off < end ? store_range(r, o, s, m->off, end) : 0;
+}
+
+struct object_entry *object_of_file(struct recording *r, struct task *t, int fd)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, fd);
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	for (struct object_entry *o = r->objects; o; o = o->next) {
+		if (!o->whole || o->stale || o->ino != (uint64_t)st.st_ino || o->st_dev != (uint64_t)st.st_dev ||
+		    o->size != (uint64_t)st.st_size || o->mtime_ns != mtime_of(&st))
+			continue;
+		o->live = true;
+		return o;
+	}
+	return NULL;
 }
 
 /* Its size and times change while it is mapped; it stays one object. Its bytes are those of the mapping. */
