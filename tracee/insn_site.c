@@ -163,6 +163,7 @@ static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap
 }
 
 #define ROOM_MAX 16
+#define ROOM_CODE_MAX (4u << 20)   /* bytes of code: a compiler's tens of millions take longer than its few cpuid ever will */
 
 /* A jump's target: which sites have it among their next bytes? */
 static void note_target(struct insn_sites *s, uint64_t off)
@@ -184,7 +185,7 @@ static void find_room(const struct code_file *f, struct insn_sites *s)
 	const uint8_t *b = f->bytes + f->seg->p_offset;
 	uint64_t lo = UINT64_MAX, hi = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n && f->seg->p_filesz <= ROOM_CODE_MAX; i++) {
 		if (!s->v[i].is_cpuid)
 			continue;
 		s->v[i].room = ROOM_MAX;

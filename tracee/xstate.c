@@ -105,7 +105,7 @@ int xstate_write(pid_t tid, const struct xstate *x)
 	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_X86_XSTATE, &iov) < 0 ? regset_error() : 0;
 }
 
-uint64_t xstate_xcr0(void)
+static uint64_t ask_xcr0(void)
 {
 	uint32_t a, b, c, d, lo, hi;
 
@@ -114,6 +114,15 @@ uint64_t xstate_xcr0(void)
 		return 1u << BIT_X87 | 1u << BIT_SSE;
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	return (uint64_t)hi << 32 | lo;
+}
+
+uint64_t xstate_xcr0(void)
+{
+	static uint64_t known;   /* cpuid leaves a virtual machine, which takes longer than a stop; each xsave that traps asks */
+
+	if (!known)
+		known = ask_xcr0();
+	return known;
 }
 
 static void x87_copy(const uint8_t *from, uint8_t *to)
