@@ -13,6 +13,7 @@
 #define CPUID_BYTES 2
 #define JMP_BYTES 5
 #define AROUND 4096   /* bytes before and after a site in which jumps into it are looked for */
+#define FAR 65536     /* the same for what could be a long jump, wherever instructions begin */
 
 /*
  * Instructions that may run elsewhere and be stepped over there without anybody noticing. @data: also those that access
@@ -52,6 +53,7 @@ struct around {
 	uint8_t bytes[2 * AROUND];
 	size_t n;
 	uint64_t addr;
+	uint64_t far_from, far_end;   /* where to look for long jumps */
 };
 
 static int read_around(struct task *t, uint64_t site, struct around *a)
@@ -68,6 +70,8 @@ static int read_around(struct task *t, uint64_t site, struct around *a)
 		uint64_t end = site + AROUND < m->end ? site + AROUND : m->end;
 
 		a->addr = site - AROUND > m->start && site > AROUND ? site - AROUND : m->start;
+		a->far_from = site > FAR && site - FAR > m->start ? site - FAR : m->start;
+		a->far_end = site + FAR < m->end ? site + FAR : m->end;
 		a->n = mem_read_some(t->mm->mem_fd, a->addr, a->bytes, (size_t)(end - a->addr));
 		err = a->n == end - a->addr ? 0 : -EFAULT;
 	}
@@ -192,6 +196,30 @@ static int finish(const struct around *a, struct patch *p)
 	return insn_encode_jmp(p->site, p->tramp + AGENT_TRAMP_ENTER, p->bytes);
 }
 
+/* Whether the 4 bytes at rel may be a jump's or a call's displacement: e8, e9, or 0f 80 to 0f 8f come before. */
+static bool is_long_jump(const uint8_t *rel)
+{
+	return (rel[-1] & 0xfe) == 0xe8 || (rel[-2] == 0x0f && (rel[-1] & 0xf0) == 0x80);
+}
+
+/* Whether anything that looks like a long jump leads to [lo, hi); when in doubt it does. */
+static bool jumped_to_from_afar(struct task *t, const struct around *a, uint64_t lo, uint64_t hi)
+{
+	static uint8_t bytes[2 * FAR];
+	size_t n = (size_t)(a->far_end - a->far_from);
+
+	if (mem_read(t->mm->mem_fd, a->far_from, bytes, n))
+		return true;
+	for (size_t i = 2; i + 4 <= n; i++) {
+		int32_t rel;
+
+		memcpy(&rel, bytes + i, sizeof(rel));
+		if (a->far_from + i + 4 + (uint64_t)(int64_t)rel - lo < hi - lo && is_long_jump(bytes + i))
+			return true;
+	}
+	return false;
+}
+
 int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret)
 {
 	static struct around a;
@@ -240,7 +268,8 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 		return err;
 	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };
 	*ret_why = PATCH_JUMPED_INTO;
-	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1))
+	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1) ||
+	    jumped_to_from_afar(t, &a, site + 1, site + ret->tail.len))
 		return -RL_EUNSUPPORTED;
 	*ret_why = PATCH_NO_ROOM;
 	return finish(&a, ret);

@@ -1,0 +1,28 @@
+/* Jumps to the instruction right after a `syscall` that is made often, from near and from so far that few would look there. */
+#include "guest.h"
+#include <sys/syscall.h>
+
+long near_call(void), near_jump(void), far_call(void), far_jump(void);
+
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+
+/* NAME_call makes getppid; NAME_jump comes to the place after its syscall with 7 as the result. Both add 1. */
+#define PLACE(name, distance) \
+	__asm__(".text\n.globl " #name "_call, " #name "_jump\n" \
+		#name "_jump: mov $7, %eax; jmp " #name "_after\n.skip " #distance ", 0x90\n" \
+		#name "_call: mov $" STRING(SYS_getppid) ", %eax; syscall\n" #name "_after: test %rax, %rax; lea 1(%rax), %rax; ret\n")
+
+PLACE(near, 16);
+PLACE(far, 50000);
+
+int main(void)
+{
+	long parent = getppid();
+
+	for (int i = 0; i < 60; i++) {
+		CHECK(near_call() == parent + 1 && near_jump() == 8);
+		CHECK(far_call() == parent + 1 && (i < 30 || far_jump() == 8));
+	}
+	return guest_done();
+}
