@@ -204,6 +204,8 @@ void event_put_text(FILE *f, struct trace *t, const struct event *ev, const stru
 	case EV_PATCH:
 		if (ev->n_writes)
 			fprintf(f, "the system call at %#" PRIx64 " goes to the agent from now on", ev->writes[ev->n_writes - 1].addr);
+		else if (ev->n_asops)
+			fprintf(f, "its address space was changed by another one's call");
 		else
 			fprintf(f, "the system call at %#" PRIx64 " stays as it is: %s", ev->window_addr, patch_refusal_text(ev->nr));
 		break;

@@ -48,7 +48,7 @@ void agent_count(struct agent_counts *c, const struct event *ev)
 		c->stopped[ev->nr]++;
 	} else if (ev->kind == EV_PATCH && ev->n_writes) {
 		c->n_patched++;
-	} else if (ev->kind == EV_PATCH) {
+	} else if (ev->kind == EV_PATCH && !ev->n_asops) {
 		c->n_refused[ev->nr > 0 && ev->nr < PATCH_REFUSAL_END ? ev->nr : 0]++;
 	}
 }

@@ -90,29 +90,53 @@ uint64_t stack_bottom(struct task *t, const struct maps *maps, const struct mapp
 	return low;
 }
 
-void stack_relimit(struct recording *r, struct task *t)
+/* The main stack of @t's process may now grow as far as its limit says. False: replay need not do anything. */
+static bool stack_relimit(struct task *t, struct ev_asop *op)
 {
 	struct maps maps = { 0 };
 	struct mm *mm = t->mm;
 	const struct mapping *m;
-	struct ev_asop op = { 0 };
 	uint64_t low;
 
 	if (!mm->stack_top || maps_read(t->tid, &maps))
-		return;
+		return false;
+	*op = (struct ev_asop){ 0 };
 	m = maps_find(&maps, mm->stack_top - 1);
 	if (m && m->end == mm->stack_top) {
 		low = stack_bottom(t, &maps, m);
 		if (low > mm->stack_low)
-			op = (struct ev_asop){ .kind = AS_UNMAP, .addr = mm->stack_low, .len = low - mm->stack_low };
+			*op = (struct ev_asop){ .kind = AS_UNMAP, .addr = mm->stack_low, .len = low - mm->stack_low };
 		else if (low < mm->stack_low)
-			op = (struct ev_asop){ .kind = AS_MAP, .addr = low, .len = mm->stack_low - low,
-					       .prot = (uint8_t)m->prot, .flags = AS_STACK | AS_GROWSDOWN };
-		if (op.kind)
-			ev_asop(r, &op);
+			*op = (struct ev_asop){ .kind = AS_MAP, .addr = low, .len = mm->stack_low - low,
+						.prot = (uint8_t)m->prot, .flags = AS_STACK | AS_GROWSDOWN };
 		mm->stack_low = low;
 	}
 	maps_free(&maps);
+	return op->kind != 0;
+}
+
+static struct task *live_task_of(struct recording *r, pid_t pid)
+{
+	for (struct task *t = r->tasks; t; t = t->next) {
+		if (t->proc->pid == pid && t->mm && t->state != TASK_DEAD && t->state != TASK_DYING)
+			return t;
+	}
+	return NULL;
+}
+
+/* A stack's limit is its process's own, but prlimit(2) sets that of others too: each has an event for it. */
+void stack_limited(struct recording *r, struct task *t, const struct sys_call *c)
+{
+	bool pr = c->nr == SYS_prlimit64;
+	struct task *target = pr && c->arg[0] ? live_task_of(r, (pid_t)c->arg[0]) : t;
+	struct ev_asop op;
+
+	if ((!pr && c->nr != SYS_setrlimit) || (pr && !c->arg[2]) || c->arg[pr ? 1 : 0] != RLIMIT_STACK || c->ret || !target ||
+	    !stack_relimit(target, &op))
+		return;
+	ev_begin(r, target, EV_PATCH);
+	ev_asop(r, &op);
+	ev_end(r);
 }
 
 /* A mapping that grows by itself: replay has it at the full size that it may reach, as it has the stack. */
@@ -260,13 +284,31 @@ static void remove_pages(struct recording *r, struct task *t, uint64_t addr, uin
 	maps_free(&maps);
 }
 
+/* Pages of a private mapping that are the file's again: as it is now, not as it was when it was mapped. */
+static void file_pages_again(struct recording *r, struct task *t, uint64_t addr, uint64_t end)
+{
+	struct maps maps = { 0 };
+	const struct mapping *m = maps_read(t->tid, &maps) ? NULL : maps_find_from(&maps, addr);
+
+	for (; m && m < maps.v + maps.n && m->start < end; m++) {
+		uint64_t from = m->start > addr ? m->start : addr, to = m->end < end ? m->end : end;
+
+		if (m->ino && !m->shared && object_was_written(r, m))
+			map_objects(r, t, from, to - from, 0);
+	}
+	maps_free(&maps);
+}
+
 static void after_madvise(struct recording *r, struct task *t, const struct sys_call *c)
 {
 	struct ev_asop op = { .kind = AS_ZERO, .addr = c->arg[0], .len = PAGE_UP(c->arg[1]) };
 
 	/* MADV_FREE was turned into MADV_DONTNEED. */
-	if (c->arg[2] == MADV_DONTNEED || c->arg[2] == MADV_FREE || c->arg[2] == MADV_DONTNEED_LOCKED)
+	if (c->arg[2] == MADV_DONTNEED || c->arg[2] == MADV_FREE || c->arg[2] == MADV_DONTNEED_LOCKED) {
 		ev_asop(r, &op);
+		if (object_was_written(r, NULL))
+			file_pages_again(r, t, op.addr, op.addr + op.len);
+	}
 	if (c->arg[2] == MADV_REMOVE)
 		remove_pages(r, t, op.addr, op.addr + op.len);
 }

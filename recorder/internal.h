@@ -78,7 +78,7 @@ enum task_where {
 };
 
 /* What a seccomp filter of the program has condemned its caller to. */
-enum sec_fate { SEC_NONE, SEC_SIGSYS, SEC_KILLED, SEC_SIGKILL };
+enum sec_fate { SEC_NONE, SEC_SIGSYS, SEC_KILLED, SEC_THREAD_KILLED, SEC_SIGKILL };
 
 struct task {
 	uint32_t no;
@@ -197,7 +197,7 @@ struct recording {
 	bool cpuid_faults;
 	struct cpuid_answer cpuid[CPUID_ANSWERS];   /* those given so far */
 	size_t n_cpuid;
-	bool ptrace_refused;            /* told already */
+	bool ptrace_refused, listener_refused;   /* told already */
 	bool outer_filter;              /* we are ourselves under a seccomp filter: see run_user */
 	uint64_t unknown[16];           /* calls whose outputs were learned: number << 32 | ioctl request */
 	size_t n_unknown;
@@ -229,6 +229,8 @@ uint64_t rnd(struct recording *r);
 struct task *task_add(struct recording *r, pid_t tid, struct proc *p, struct mm *mm);
 struct proc *proc_add(struct recording *r, pid_t pid, struct mm *mm);
 struct task *task_by_tid(struct recording *r, pid_t tid);
+/* Whether no other task of its process lives; a dead leader that wait(2) has yet to report does not. */
+bool task_is_last(const struct recording *r, const struct task *t);
 void task_remove(struct recording *r, struct task *t);
 struct mm *mm_new(pid_t tid);
 void mm_put(struct mm *mm);
@@ -263,6 +265,8 @@ int object_of_mapping(struct recording *r, struct task *t, const struct mapping 
 /* The object of a file that is stored whole, if it is one already. It is about to be mapped, or just was. */
 struct object_entry *object_of_file(struct recording *r, struct task *t, int fd);
 struct object_entry *object_by_id(struct recording *r, uint32_t id);
+/* Whether this mapping's file was written to since it was mapped privately by somebody; NULL: whether any was. */
+bool object_was_written(const struct recording *r, const struct mapping *m);
 /* The shared object of a mapping or file; NULL: it was never mapped. */
 struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns);
 uint64_t file_btime_ns(int fd, const char *path);
@@ -280,8 +284,8 @@ void outsider_look_again(struct recording *r);   /* at all there is */
 void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t len, uint16_t extra_flags);
 /* The lowest address to which the kernel would let the main stack m grow. Replay maps it to there at once. */
 uint64_t stack_bottom(struct task *t, const struct maps *maps, const struct mapping *m);
-/* Its limit has changed. */
-void stack_relimit(struct recording *r, struct task *t);
+/* After the event of a call: a stack's limit may have changed, this task's or another one's. */
+void stack_limited(struct recording *r, struct task *t, const struct sys_call *c);
 void aspace_before(struct recording *r, struct task *t);
 void aspace_after(struct recording *r, struct task *t, const struct sys_call *c);
 
@@ -351,10 +355,13 @@ void signal_note_mask(struct task *t);
 void signal_note_action(struct task *t);
 void signal_note_sent(struct task *t);
 
+/* quirks.c: a sentence for relive info and for the end of the recording, the first time that it applies */
+void tell_once(struct recording *r, bool *told, const char *text);
+
 /* seccomp.c: the program's own filters, run by us instead of the kernel */
-void seccomp_entry(struct task *t);                  /* may answer t's call */
+void seccomp_entry(struct recording *r, struct task *t);   /* may answer t's call */
 void seccomp_call(struct recording *r, struct task *t);   /* the calls that set filters, and ask for them */
-void seccomp_exit(struct task *t);                   /* raise the signal that t was condemned to */
+void seccomp_exit(struct recording *r, struct task *t);   /* let happen to t what it was condemned to */
 /* If this signal is that one: put its details into *info and into the task. */
 bool seccomp_siginfo(struct task *t, siginfo_t *info);
 void seccomp_inherit(struct task *child, const struct task *parent);

@@ -42,6 +42,15 @@ struct object_entry *object_by_id(struct recording *r, uint32_t id)
 	return o;
 }
 
+bool object_was_written(const struct recording *r, const struct mapping *m)
+{
+	const struct object_entry *o = r->objects;
+
+	while (o && (o->shared || !o->stale || (m && (o->dev != m->dev || o->ino != m->ino))))
+		o = o->next;
+	return o;
+}
+
 static struct object_entry *object_private(struct recording *r, const struct object_entry *want)
 {
 	struct object_entry *o = r->objects;

@@ -13,7 +13,6 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "tracee/layout.h"
@@ -229,12 +228,6 @@ static void exit_getaffinity(struct recording *r, struct task *t)
 		ev_write_bytes(r, t->no, t->call.arg[2], &target->cpus, n);
 }
 
-static void exit_setrlimit(struct recording *r, struct task *t, uint64_t pid, uint64_t resource)
-{
-	if (t->call.ret == 0 && resource == RLIMIT_STACK && (!pid || (pid_t)pid == t->proc->pid))
-		stack_relimit(r, t);
-}
-
 /* The time stamp counter traps to us, not to the program. */
 static void exit_get_tsc(struct recording *r, struct task *t)
 {
@@ -244,6 +237,16 @@ static void exit_get_tsc(struct recording *r, struct task *t)
 		ev_write_bytes(r, t->no, t->call.arg[1], &mode, sizeof(mode));
 }
 
+void tell_once(struct recording *r, bool *told, const char *text)
+{
+	if (*told)
+		return;
+	*told = true;
+	(void)trace_put_note(r->w, text);
+	if (!r->result->warning[0])
+		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
+}
+
 /* A process has one tracer at most, and that is us. */
 static void exit_ptrace(struct recording *r, const struct task *t)
 {
@@ -251,13 +254,9 @@ static void exit_ptrace(struct recording *r, const struct task *t)
 				   "tracer already; record what strace or a debugger would run, not strace or the debugger; "
 				   "a sanitizer's leak check needs ASAN_OPTIONS=detect_leaks=0";
 
-	if (r->ptrace_refused || t->call.ret != -EPERM ||
-	    (t->call.arg[0] != PTRACE_TRACEME && t->call.arg[0] != PTRACE_ATTACH && t->call.arg[0] != PTRACE_SEIZE))
-		return;
-	r->ptrace_refused = true;
-	(void)trace_put_note(r->w, text);
-	if (!r->result->warning[0])
-		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
+	if (t->call.ret == -EPERM &&
+	    (t->call.arg[0] == PTRACE_TRACEME || t->call.arg[0] == PTRACE_ATTACH || t->call.arg[0] == PTRACE_SEIZE))
+		tell_once(r, &r->ptrace_refused, text);
 }
 
 void quirk_exit(struct recording *r, struct task *t)
@@ -277,10 +276,6 @@ void quirk_exit(struct recording *r, struct task *t)
 		signal_note_sent(t);
 	if (t->call.nr == SYS_rt_sigprocmask || t->call.nr == SYS_rt_sigreturn)
 		signal_note_mask(t);
-	if (t->call.nr == SYS_setrlimit)
-		exit_setrlimit(r, t, 0, t->call.arg[0]);
-	if (t->call.nr == SYS_prlimit64 && t->call.arg[2])
-		exit_setrlimit(r, t, t->call.arg[0], t->call.arg[1]);
 	if (t->call.nr == SYS_sched_getaffinity)
 		exit_getaffinity(r, t);
 	if (t->call.nr == SYS_personality && t->call.arg[0] != ~0u && t->call.arg[0] & READ_IMPLIES_EXEC)

@@ -16,6 +16,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "common/log.h"
+#include "tracee/layout.h"
 
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1   /* si_code of a filter's SIGSYS, include/uapi/asm-generic/siginfo.h */
@@ -277,7 +279,7 @@ static void condemn(struct task *t, enum sec_fate fate, uint32_t data)
 	t->sec_data = data;
 }
 
-void seccomp_entry(struct task *t)
+void seccomp_entry(struct recording *r, struct task *t)
 {
 	uint32_t v, data;
 
@@ -304,6 +306,9 @@ void seccomp_entry(struct task *t)
 	case SECCOMP_RET_TRAP:
 		condemn(t, SEC_SIGSYS, data);
 		break;
+	case SECCOMP_RET_KILL_THREAD:
+		condemn(t, task_is_last(r, t) ? SEC_KILLED : SEC_THREAD_KILLED, data);
+		break;
 	default:
 		condemn(t, SEC_KILLED, data);
 	}
@@ -320,7 +325,37 @@ static void force_default(struct task *t, int sig)
 		(void)task_call(t, SYS_rt_sigaction, REMOTE_ARGS((uint64_t)sig, RL_DATA, 0, 8), &result);
 }
 
-void seccomp_exit(struct task *t)
+/*
+ * One thread dies, as no signal and no call of ours could have it die: the kernel gets a filter after all, for this
+ * thread, which kills it at the next call that it makes.
+ */
+static void kill_thread(struct recording *r, struct task *t)
+{
+	struct filter_of_all {
+		struct sock_fprog prog;
+		struct sock_filter code;
+	} all = { { 1, (struct sock_filter *)(uintptr_t)(RL_DATA + offsetof(struct filter_of_all, code)) },
+		  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD) };
+	struct user_regs_struct regs = t->entry;
+	uint64_t mask;
+	int64_t result;
+
+	if (task_mask_signals(t, &mask) || mem_write(t->mm->mem_fd, RL_DATA, &all, sizeof(all)) ||
+	    task_call(t, SYS_prctl, REMOTE_ARGS(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), &result) ||
+	    task_call(t, SYS_seccomp, REMOTE_ARGS(SECCOMP_SET_MODE_FILTER, 0, RL_DATA), &result) || result) {
+		log_debug("task %u: no filter to kill it with", t->no);
+		kill(t->proc->pid, SIGKILL);
+		return;
+	}
+	regs.rip -= 2;   /* back to the syscall instruction */
+	regs.rax = regs.orig_rax;
+	regs.orig_rax = -1ull;
+	t->doomed = true;
+	if (remote_setregs(t->tid, &regs) == 0)
+		run_until_stop(r, t, PTRACE_CONT, 0);
+}
+
+void seccomp_exit(struct recording *r, struct task *t)
 {
 	uint64_t mask = 0, bit = 1ull << (SIGSYS - 1);
 
@@ -328,6 +363,10 @@ void seccomp_exit(struct task *t)
 		return;
 	if (t->sec_fate == SEC_SIGKILL) {
 		kill(t->proc->pid, SIGKILL);
+		return;
+	}
+	if (t->sec_fate == SEC_THREAD_KILLED) {
+		kill_thread(r, t);
 		return;
 	}
 	ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(mask), &mask);
@@ -356,6 +395,31 @@ bool seccomp_siginfo(struct task *t, siginfo_t *info)
 }
 
 /* ---- how filters come in ---- */
+
+#ifndef SECCOMP_FILTER_FLAG_NEW_LISTENER
+#define SECCOMP_FILTER_FLAG_NEW_LISTENER (1ul << 3)
+#endif
+#ifndef SECCOMP_GET_NOTIF_SIZES
+#define SECCOMP_GET_NOTIF_SIZES 3
+#endif
+#ifndef SECCOMP_RET_USER_NOTIF
+#define SECCOMP_RET_USER_NOTIF 0x7fc00000u
+#endif
+
+/* The kernel has no filter that it could tell a listener of: as before Linux 5.0. */
+static int64_t no_listener(struct recording *r)
+{
+	tell_once(r, &r->listener_refused, "the program wanted to answer another one's system calls (a seccomp filter with "
+		  "SECCOMP_FILTER_FLAG_NEW_LISTENER) and was refused with EINVAL: such a listener cannot be recorded");
+	return -EINVAL;
+}
+
+static bool is_action_of(struct task *t, uint64_t addr, uint32_t action)
+{
+	uint32_t asked;
+
+	return mem_read(t->mm->mem_fd, addr, &asked, sizeof(asked)) == 0 && asked == action;
+}
 
 static int filter_read(struct recording *r, struct task *t, uint64_t addr, struct sec_filter **ret)
 {
@@ -420,6 +484,8 @@ static int64_t set_filter(struct recording *r, struct task *t, uint64_t flags, u
 	struct sec_filter *f;
 	int64_t got;
 
+	if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+		return no_listener(r);
 	if (flags & ~(uint64_t)KNOWN_FLAGS || t->sec_strict)
 		return -EINVAL;
 	got = filter_read(r, t, addr, &f);
@@ -449,6 +515,10 @@ void seccomp_call(struct recording *r, struct task *t)
 		answer(t, a[2] ? -EINVAL : set_strict(t, a[1]));
 	else if (t->call.nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_FILTER)
 		answer(t, set_filter(r, t, a[1], a[2]));
+	else if (t->call.nr == SYS_seccomp && a[0] == SECCOMP_GET_NOTIF_SIZES)
+		answer(t, -EINVAL);
+	else if (t->call.nr == SYS_seccomp && a[0] == SECCOMP_GET_ACTION_AVAIL && is_action_of(t, a[2], SECCOMP_RET_USER_NOTIF))
+		answer(t, -EOPNOTSUPP);
 	else if (t->call.nr == SYS_prctl && a[0] == PR_SET_SECCOMP && a[1] == SECCOMP_MODE_STRICT)
 		answer(t, set_strict(t, 0));
 	else if (t->call.nr == SYS_prctl && a[0] == PR_SET_SECCOMP && a[1] == SECCOMP_MODE_FILTER)

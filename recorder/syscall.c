@@ -209,7 +209,7 @@ void syscall_entry(struct recording *r, struct task *t)
 		t->skipped = true;
 		t->forced = -d->err;
 	}
-	seccomp_entry(t);
+	seccomp_entry(r, t);
 	if (!t->skipped)
 		quirk_entry(r, t);
 	aspace_before(r, t);
@@ -356,6 +356,7 @@ static void emit_exit(struct recording *r, struct task *t, const struct sys_call
 		r->ev.xstate = canon;
 	}
 	ev_end(r);
+	stack_limited(r, t, c);
 }
 
 void syscall_exit(struct recording *r, struct task *t)
@@ -390,5 +391,5 @@ void syscall_exit(struct recording *r, struct task *t)
 	proc_hide_maps(r, t);
 	agent_called(r, t);
 	tsc_settle(t);
-	seccomp_exit(t);
+	seccomp_exit(r, t);
 }

@@ -392,8 +392,7 @@ static bool is_over(pid_t pid, pid_t tid)
 	return strchr("ZXt", *procfile_stat_fields(text)) != NULL;
 }
 
-/* Whether no other task of its process lives; a dead leader that wait(2) has yet to report does not. */
-static bool is_last(const struct recording *r, const struct task *t)
+bool task_is_last(const struct recording *r, const struct task *t)
 {
 	for (const struct task *o = r->tasks; o; o = o->next) {
 		if (o != t && o->proc == t->proc && o->state != TASK_DEAD)
@@ -460,7 +459,7 @@ void task_exiting(struct recording *r, struct task *t)
 
 	ev_begin(r, t, EV_EXIT);
 	r->ev.status = status;
-	if (is_last(r, t))
+	if (task_is_last(r, t))
 		r->ev.flags |= EVF_PROC_EXIT;
 	if (!last_of_mm) {
 		for (size_t i = 0; i < n_words; i++)
@@ -496,7 +495,7 @@ void task_died(struct recording *r, struct task *t, int status)
 		syscall_enter(r, t);
 		ev_begin(r, t, EV_EXIT);
 		r->ev.status = status;
-		if (is_last(r, t))
+		if (task_is_last(r, t))
 			r->ev.flags |= EVF_PROC_EXIT;
 		ev_end(r);
 	}

@@ -365,7 +365,8 @@ int event_apply(struct session *s, const struct run_ctl *ctl, struct run_result 
 	default:
 		err = apply_effects(s, t, ev, ctl);
 		name_by_call(t, ev);
-		t->in_call = ev->kind == EV_SYSCALL_ENTER;
+		/* What another task did to its memory does not end its call. */
+		t->in_call = ev->kind == EV_SYSCALL_ENTER || (ev->kind == EV_PATCH && t->in_call);
 		t->at_entry = ev->kind == EV_SYSCALL_ENTER && t->at_entry;
 		break;
 	}

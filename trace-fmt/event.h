@@ -27,7 +27,8 @@
  *                     calls, until the task's next event. `writes` puts it into the agent's buffer
  *   EV_PATCH          nothing runs; a system call site was made to jump to the agent. `writes` holds its new bytes and
  *                     its trampoline, `asops` memory for trampolines; `after`: the task stood in the bytes replaced.
- *                     Without writes: the site at `window_addr` was not, for the reason `nr` (enum patch_refusal)
+ *                     Without writes: the site at `window_addr` was not, for the reason `nr` (enum patch_refusal).
+ *                     With `asops` alone: what another task's call did to this one's address space
  */
 enum event_kind {
 	EV_EXEC = 1,

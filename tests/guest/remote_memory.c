@@ -53,6 +53,14 @@ int main(void)
 	m[4096] = 'q';
 	CHECK(m[8192] == 'e' && ftruncate(fd, 10) == 0 && ftruncate(fd, 3 * 4096) == 0);
 	CHECK(m[4096] == 0 && m[8192] == 0 && m[30] == 0);
+
+	/* Given back, a page is the file's as that is now. */
+	CHECK(pwrite(fd, "1", 1, 0) == 1);
+	m = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	CHECK(m != MAP_FAILED && m[0] == '1');
+	m[0] = m[4096] = 'r';
+	CHECK(pwrite(fd, "2", 1, 0) == 1 && m[0] == 'r');
+	CHECK(madvise((void *)m, 4096, MADV_DONTNEED) == 0 && m[0] == '2' && m[4096] == 'r');
 	unlink(name);
 	return guest_done();
 }
