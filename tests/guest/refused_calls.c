@@ -1,5 +1,6 @@
 /* What a recording cannot have, asked for once, twice, three times: each is refused, and the program goes on. */
 #include "guest.h"
+#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <sys/syscall.h>
 
@@ -23,5 +24,8 @@ int main(void)
 	CHECK(syscall(MAP_SHADOW_STACK, 0, 4096, 0) == -1 && errno == ENOSYS);
 	CHECK(syscall(SYS_iopl, 3) == -1 && errno == EPERM);
 	CHECK(syscall(SYS_ioperm, 0, 1, 1) == -1 && errno == EPERM);
+	CHECK(open("/dev/kvm", O_RDWR) == -1 && errno == ENOENT);
+	CHECK(open("/dev/dri/card0", O_RDWR) == -1 && errno == ENOENT);
+	CHECK(open("/dev/nvidiactl", O_RDWR) == -1 && errno == ENOENT);
 	return guest_done();
 }
