@@ -40,7 +40,7 @@ static void forget_stacks(struct mm *mm, uint64_t start, uint64_t len)
 void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t len, uint16_t extra_flags)
 {
 	struct maps maps = { 0 };
-	int err = maps_read(t->tid, &maps);
+	int err = maps_read_range(t->tid, addr, addr + len, &maps);
 	const struct mapping *m = err ? NULL : maps_find_from(&maps, addr);
 
 	for (; m && m < maps.v + maps.n && m->start < addr + len; m++) {
@@ -271,7 +271,7 @@ static void after_brk(struct recording *r, struct task *t, const struct sys_call
 static void remove_pages(struct recording *r, struct task *t, uint64_t addr, uint64_t end)
 {
 	struct maps maps = { 0 };
-	const struct mapping *m = maps_read(t->tid, &maps) ? NULL : maps_find_from(&maps, addr);
+	const struct mapping *m = maps_read_range(t->tid, addr, end, &maps) ? NULL : maps_find_from(&maps, addr);
 
 	for (; m && m < maps.v + maps.n && m->start < end; m++) {
 		uint64_t from = m->start > addr ? m->start : addr, to = m->end < end ? m->end : end;
@@ -288,7 +288,7 @@ static void remove_pages(struct recording *r, struct task *t, uint64_t addr, uin
 static void file_pages_again(struct recording *r, struct task *t, uint64_t addr, uint64_t end)
 {
 	struct maps maps = { 0 };
-	const struct mapping *m = maps_read(t->tid, &maps) ? NULL : maps_find_from(&maps, addr);
+	const struct mapping *m = maps_read_range(t->tid, addr, end, &maps) ? NULL : maps_find_from(&maps, addr);
 
 	for (; m && m < maps.v + maps.n && m->start < end; m++) {
 		uint64_t from = m->start > addr ? m->start : addr, to = m->end < end ? m->end : end;

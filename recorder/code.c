@@ -138,7 +138,7 @@ int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uin
 void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
 {
 	struct maps maps = { 0 };
-	int err = maps_read(t->tid, &maps);
+	int err = maps_read_range(t->tid, addr, addr + len, &maps);
 	const struct mapping *m = err ? NULL : maps_find_from(&maps, addr);
 
 	for (; m && !err && m < maps.v + maps.n && m->start < addr + len; m++) {

@@ -41,6 +41,12 @@ struct maps {
 int maps_read(pid_t pid, struct maps *ret);
 
 /**
+ * The same, of mappings that meet [start, end); on kernels that cannot tell of a part, of all.
+ * The cost does not grow with the number of the others.
+ */
+int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret);
+
+/**
  * The same from text in the format of /proc/PID/maps.
  *
  * @text  n bytes and a terminating NUL, from malloc; owned by *ret on success, by the caller on failure.

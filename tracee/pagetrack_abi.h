@@ -1,5 +1,5 @@
 /*
- * Kernel interfaces newer than the headers we may be built with: PAGEMAP_SCAN (Linux 6.7) and userfaultfd's
+ * Kernel interfaces newer than the headers we may be built with: PAGEMAP_SCAN (Linux 6.7), PROCMAP_QUERY and userfaultfd's
  * asynchronous write-protection. Names are ours, values are the kernel's (include/uapi/linux/{fs,userfaultfd}.h).
  */
 #ifndef RELIVE_TRACEE_PAGETRACK_ABI_H
@@ -33,6 +33,24 @@ enum scan_category {
 	SCAN_PFNZERO = 1 << 5,
 	SCAN_HUGE = 1 << 6,
 	SCAN_SOFT_DIRTY = 1 << 7,
+};
+
+/* PROCMAP_QUERY (Linux 6.11), on a descriptor of /proc/PID/maps. */
+struct map_query {
+	uint64_t size, flags, addr;
+	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_off, ino;
+	uint32_t major, minor, name_size, build_id_size;
+	uint64_t name_addr, build_id_addr;
+};
+
+#define MAP_QUERY_IOCTL _IOWR('f', 17, struct map_query)
+
+enum map_query_flags {
+	MAP_QUERY_READ = 1 << 0,
+	MAP_QUERY_WRITE = 1 << 1,
+	MAP_QUERY_EXEC = 1 << 2,
+	MAP_QUERY_SHARED = 1 << 3,
+	MAP_QUERY_OR_NEXT = 1 << 4,
 };
 
 #define UFFD_USER_MODE_ONLY_FLAG 1

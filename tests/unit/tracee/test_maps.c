@@ -170,6 +170,43 @@ static void a_process_that_is_gone_gives_egone(void **state)
 	assert_int_equal(pagemap_open(child), -RL_EGONE);
 }
 
+/* A part by itself is what the whole says of it: protections, a file by an odd name, a hole, nothing beyond. */
+static void maps_read_range_agrees_with_maps_read(void **state)
+{
+	static const char name[] = "/tmp/test-maps\nx";
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	char *at = mmap(NULL, 16 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct maps all, part;
+	const struct mapping *m;
+
+	(void)state;
+	assert_true(fd >= 0 && at != MAP_FAILED && ftruncate(fd, 8 * 4096) == 0);
+	mmap(at + 4096, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	mmap(at + 3 * 4096, 2 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 4096);
+	mmap(at + 5 * 4096, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	munmap(at + 7 * 4096, 4096);
+	assert_int_equal(maps_read_range(getpid(), (uintptr_t)at + 4096, (uintptr_t)at + 9 * 4096, &part), 0);
+	assert_int_equal(maps_read(getpid(), &all), 0);
+	m = maps_find(&all, (uintptr_t)at + 4096);
+	/* Kernels that cannot tell of a part tell of all. */
+	for (const struct mapping *p = maps_find(&part, (uintptr_t)at + 4096); p->start < (uintptr_t)at + 9 * 4096; p++, m++) {
+		assert_true(p->start == m->start && p->end == m->end && p->prot == m->prot && p->shared == m->shared);
+		assert_true(p->off == m->off && p->dev == m->dev && p->ino == m->ino);
+		assert_string_equal(p->name, p->ino ? name : m->name);
+		if (p + 1 == part.v + part.n)
+			break;
+	}
+	assert_true(m->start == (uintptr_t)at + 8 * 4096);
+	maps_free(&all);
+	maps_free(&part);
+	assert_int_equal(maps_read_range(getpid(), (uintptr_t)at + 7 * 4096, (uintptr_t)at + 8 * 4096, &part), 0);
+	assert_null(maps_find(&part, (uintptr_t)at + 7 * 4096));
+	maps_free(&part);
+	munmap(at, 16 * 4096);
+	unlink(name);
+	close(fd);
+}
+
 /* 16 pages: 0..3 written, 4 read, 8 written, the rest untouched. */
 static char *make_sparse(void)
 {
@@ -251,6 +288,7 @@ int main(void)
 		cmocka_unit_test(maps_find_gap_finds_the_lowest_gap_that_fits),
 		cmocka_unit_test(maps_read_sees_our_own_mapping_with_its_file),
 		cmocka_unit_test(maps_read_copes_with_many_thousand_mappings),
+		cmocka_unit_test(maps_read_range_agrees_with_maps_read),
 		cmocka_unit_test(a_process_that_is_gone_gives_egone),
 		cmocka_unit_test(pagemap_read_tells_what_is_present),
 		cmocka_unit_test(pagemap_runs_joins_neighbours_and_skips_holes),

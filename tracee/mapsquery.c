@@ -1,0 +1,106 @@
+/* The mappings of a part of an address space, asked for one by one: of thousands, most calls concern one or two. */
+#include "tracee/maps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/grow.h"
+#include "common/scope.h"
+#include "tracee/pagetrack_abi.h"
+
+struct list {
+	struct maps m;
+	size_t cap;
+	size_t n_text, cap_text;   /* names stand one behind the other in m.text; until the end by their offsets */
+};
+
+static int list_add(struct list *l, const struct mapping *one, const char *name)
+{
+	size_t n = strlen(name) + 1;
+	struct mapping *at = GROW(l->m.v, l->m.n, l->cap);
+
+	if (!at)
+		return -ENOMEM;
+	if (l->cap_text - l->n_text < n) {
+		char *more = realloc(l->m.text, l->cap_text * 2 + n);
+
+		if (!more)
+			return -ENOMEM;
+		l->m.text = more;
+		l->cap_text = l->cap_text * 2 + n;
+	}
+	memcpy(l->m.text + l->n_text, name, n);
+	*at = *one;
+	at->name = (char *)l->n_text;
+	l->n_text += n;
+	l->m.n++;
+	return 0;
+}
+
+/* The mapping at an address or above. -ENOENT: there is none; -ENOTTY: a kernel before 6.11. */
+static int query(int fd, uint64_t addr, char *name, struct mapping *ret)
+{
+	struct map_query q = { .size = sizeof(q), .flags = MAP_QUERY_OR_NEXT, .addr = addr,
+			       .name_addr = (uintptr_t)name, .name_size = PATH_MAX };
+
+	name[0] = '\0';
+	if (ioctl(fd, MAP_QUERY_IOCTL, &q) < 0)
+		return errno == ESRCH ? -RL_EGONE : -errno;
+	*ret = (struct mapping){
+		.start = q.vma_start, .end = q.vma_end, .off = q.vma_off, .ino = q.ino, .dev = makedev(q.major, q.minor),
+		.prot = (q.vma_flags & MAP_QUERY_READ ? PROT_READ : 0) | (q.vma_flags & MAP_QUERY_WRITE ? PROT_WRITE : 0) |
+			(q.vma_flags & MAP_QUERY_EXEC ? PROT_EXEC : 0),
+		.shared = q.vma_flags & MAP_QUERY_SHARED,
+	};
+	if (!q.name_size)
+		name[0] = '\0';
+	return 0;
+}
+
+static int query_all(int fd, uint64_t start, uint64_t end, struct list *l)
+{
+	char name[PATH_MAX];
+	struct mapping one;
+	int err = 0;
+
+	while (!err && start < end) {
+		err = query(fd, start, name, &one);
+		if (err == -ENOENT || (!err && one.start >= end))
+			return 0;
+		if (!err)
+			err = list_add(l, &one, name);
+		start = one.end;
+	}
+	return err;
+}
+
+int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
+{
+	struct list l = { 0 };
+	char path[64];
+	autoclose int fd = -1;
+	int err;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? -RL_EGONE : -errno;
+	err = query_all(fd, start, end, &l);
+	if (err) {
+		maps_free(&l.m);
+		/* Whatever it dislikes, the text always says. */
+		return err == -RL_EGONE || err == -ENOMEM ? err : maps_read(pid, ret);
+	}
+	for (size_t i = 0; i < l.m.n; i++)
+		l.m.v[i].name = l.m.text + (size_t)l.m.v[i].name;
+	*ret = l.m;
+	return 0;
+}
