@@ -325,8 +325,6 @@ void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_stru
 
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);
-/* What the kernel answered, before anybody has seen it. */
-void quirk_result(const struct recording *r, const struct task *t, struct user_regs_struct *regs);
 void quirk_exit(struct recording *r, struct task *t);
 
 /* trap.c: instructions whose results differ from run to run */

@@ -8,13 +8,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "tracee/layout.h"
@@ -259,32 +257,6 @@ static void exit_ptrace(struct recording *r, const struct task *t)
 	if (t->call.ret == -EPERM &&
 	    (t->call.arg[0] == PTRACE_TRACEME || t->call.arg[0] == PTRACE_ATTACH || t->call.arg[0] == PTRACE_SEIZE))
 		tell_once(r, &r->ptrace_refused, text);
-}
-
-/* That there is a tracer would be told by /proc/PID/status of recorded processes: another line, and less to read. */
-void quirk_result(const struct recording *r, const struct task *t, struct user_regs_struct *regs)
-{
-	static const char key[] = "\nTracerPid:\t";
-	char text[8192], *at, *end;
-	size_t n = (size_t)regs->rax;
-	struct stat st;
-
-	if (t->call.nr != SYS_read || t->skipped || n < 64 || n >= sizeof(text) ||
-	    mem_read(t->mm->mem_fd, regs->rsi, text, 6) || memcmp(text, "Name:\t", 6) != 0)
-		return;
-	snprintf(text, sizeof(text), "/proc/%d/fd/%d", t->tid, (int)t->call.arg[0]);
-	if (stat(text, &st) || st.st_dev != r->proc_dev || mem_read(t->mm->mem_fd, regs->rsi, text, n))
-		return;
-	text[n] = '\0';
-	at = strstr(text, key);
-	if (!at || strtol(at + sizeof(key) - 1, &end, 10) != getpid() || *end != '\n')
-		return;
-	at += sizeof(key) - 1;
-	*at++ = '0';
-	memmove(at, end, strlen(end) + 1);
-	n -= (size_t)(end - at);
-	if (mem_write(t->mm->mem_fd, regs->rsi, text, n) == 0)
-		regs->rax = n;
 }
 
 void quirk_exit(struct recording *r, struct task *t)

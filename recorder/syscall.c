@@ -363,12 +363,9 @@ void syscall_exit(struct recording *r, struct task *t)
 {
 	struct user_regs_struct regs, kernel;
 	struct sys_call c = t->call;
-	uint64_t rax;
 
 	if (remote_getregs(t->tid, &kernel))
 		return;
-	rax = kernel.rax;
-	quirk_result(r, t, &kernel);
 	regs = kernel;
 	program_regs(t, &regs);
 	proc_hide_tracer(r, t, &regs);
@@ -386,7 +383,7 @@ void syscall_exit(struct recording *r, struct task *t)
 		t->restart_nr = -1;
 		t->have_plan = false;
 	}
-	if (memcmp(&regs, &kernel, sizeof(regs)) != 0 || rax != kernel.rax)
+	if (memcmp(&regs, &kernel, sizeof(regs)) != 0)
 		remote_setregs(t->tid, &regs);
 	t->child.task = 0;
 	t->entered = false;
