@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
+#include <unistd.h>
 #include "common/err.h"
 #include "recorder/agent.h"
 #include "tracee/filter_site.h"
@@ -97,16 +99,24 @@ static int set_debug_reg(pid_t tid, int n, uint64_t value)
 	return ptrace(PTRACE_POKEUSER, tid, at, value) < 0 ? -errno : 0;
 }
 
-/* Resume and wait for this very task. 1: a trap of ours; 0: something else, which is t->stop now. */
-static int resume(struct task *t, int request)
+/*
+ * Resume and wait for this very task. 1: a trap of ours; 0: something else, which is t->stop now. An interruption that was asked
+ * for before has come too late; and a SIGSTOP, which cannot be masked, comes again when we are done.
+ */
+static int resume(struct task *t, int request, bool *ret_stopped)
 {
 	struct stop s;
-	int err = remote_resume(t->tid, request, 0);
+	int err;
 
-	if (!err)
-		err = remote_wait(t->tid, &s);
-	if (err)
-		return err;
+	do {
+		err = remote_resume(t->tid, request, 0);
+		if (!err)
+			err = remote_wait(t->tid, &s);
+		if (err)
+			return err;
+		if (s.kind == TS_SIGNAL && s.sig == SIGSTOP)
+			*ret_stopped = true;
+	} while (s.kind == TS_INTERRUPT || (s.kind == TS_SIGNAL && s.sig == SIGSTOP));
 	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
 		return 1;
 	t->stop = s;
@@ -115,13 +125,13 @@ static int resume(struct task *t, int request)
 }
 
 /* Out of a repeated instruction, whose rounds may be millions. */
-static int leave_rep(struct task *t, uint64_t behind)
+static int leave_rep(struct task *t, uint64_t behind, bool *ret_stopped)
 {
 	int got;
 
 	if (set_debug_reg(t->tid, 0, behind) || set_debug_reg(t->tid, 7, 1))
 		return -RL_EUNSUPPORTED;
-	got = resume(t, PTRACE_CONT);
+	got = resume(t, PTRACE_CONT, ret_stopped);
 	set_debug_reg(t->tid, 7, 0);
 	set_debug_reg(t->tid, 6, 0);
 	return got;
@@ -146,7 +156,7 @@ static bool is_good(const struct place *p, int steps)
 	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && steps >= STEPS_PICKY);
 }
 
-static enum clock_result step_on(struct recording *r, struct task *t)
+static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_stopped)
 {
 	struct user_regs_struct regs;
 
@@ -165,7 +175,7 @@ static enum clock_result step_on(struct recording *r, struct task *t)
 			return CLOCK_SYNC;
 		if (p->barrier || is_good(p, steps))
 			return CLOCK_POINT;
-		got = p->rep_len ? leave_rep(t, regs.rip + p->rep_len) : resume(t, PTRACE_SINGLESTEP);
+		got = p->rep_len ? leave_rep(t, regs.rip + p->rep_len, ret_stopped) : resume(t, PTRACE_SINGLESTEP, ret_stopped);
 		if (got == -RL_EUNSUPPORTED)
 			return CLOCK_POINT;
 		if (got < 0)
@@ -179,6 +189,7 @@ static enum clock_result step_on(struct recording *r, struct task *t)
 enum clock_result clock_step(struct recording *r, struct task *t)
 {
 	enum clock_result got;
+	bool stopped = false;
 	uint64_t mask;
 
 	if (!r->places) {
@@ -188,8 +199,10 @@ enum clock_result clock_step(struct recording *r, struct task *t)
 	}
 	if (mask_async(t, &mask))
 		return CLOCK_GONE;
-	got = step_on(r, t);
+	got = step_on(r, t, &stopped);
 	if (got != CLOCK_GONE)
 		ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
+	if (stopped)
+		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
 	return got;
 }

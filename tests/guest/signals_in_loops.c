@@ -1,6 +1,6 @@
 /*
- * Signals that find threads computing. Usage: signals_in_loops HOW THREADS COUNT. HOW: "timer" sends them itself; "outside" says
- * "ready" and its process id, and waits for SIGUSR1 or SIGINT. Each arrival is kept with the instruction and all registers that it
+ * Signals that find threads computing. Usage: signals_in_loops HOW THREADS COUNT. HOW: "timer" sends them itself, each a bit later
+ * than the one before, so that on the slowest machine some find work done since; "outside" says "ready" and its process id, and waits for SIGUSR1 or SIGINT. Each arrival is kept with the instruction and all registers that it
  * found, and told at the end, after COUNT of them.
  */
 #include "guest.h"
@@ -13,6 +13,7 @@
 #define KEPT 1000
 
 static volatile int stop;
+static volatile long timer_us;
 static int wanted;
 static atomic_int n_arrived;
 static volatile uint64_t memory_count[64];
@@ -21,6 +22,14 @@ static struct arrival {
 	int sig;
 	uint64_t ip, others;
 } arrived[KEPT];
+
+static void set_timer(long us)
+{
+	struct itimerval once = { .it_value = { us / 1000000, us % 1000000 } };
+
+	timer_us = us;
+	CHECK(setitimer(ITIMER_REAL, &once, NULL) == 0);
+}
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -37,6 +46,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		arrived[n] = a;
 	if (n + 1 >= wanted)
 		stop = 1;
+	else if (timer_us)
+		set_timer(timer_us + timer_us / 4);
 }
 
 static void count_in_register(void)
@@ -84,7 +95,6 @@ static void *thread(void *p)
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
-	struct itimerval often = { { 0, 1500 }, { 0, 1500 } };
 	int n_threads = argc > 3 ? atoi(argv[2]) : 1, no[64];
 	pthread_t t[64];
 	sigset_t all;
@@ -101,7 +111,7 @@ int main(int argc, char **argv)
 	if (n_threads > 1)
 		CHECK(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 	if (strcmp(argv[1], "timer") == 0)
-		CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+		set_timer(1500);
 	else
 		printf("ready %d\n", (int)getpid());
 	fflush(stdout);
