@@ -10,6 +10,7 @@ struct patch {
 	uint64_t site, tramp;
 	bool is_insn;
 	struct agent_tramp_tail tail;
+	uint8_t n_displaced;                 /* bytes of the site's instructions; those behind them are padding */
 	uint8_t tramp_len;                   /* bytes of its code, so far */
 	uint8_t code[AGENT_TRAMP_BYTES];     /* the trampoline */
 	uint8_t bytes[AGENT_PATCH_MAX];      /* what the site has now */

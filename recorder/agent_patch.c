@@ -172,7 +172,7 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_form f
 		p->tail.moved_from[p->tail.n_moved] = p->tail.len;
 		p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
 		p->tramp_len = (uint8_t)(p->tramp_len + n);
-		p->tail.len = (uint8_t)(p->tail.len + in.len);
+		p->tail.len = p->n_displaced = (uint8_t)(p->tail.len + in.len);
 		open = !ends_path(&in);
 	}
 	if (p->tail.len > AGENT_PATCH_MAX)
@@ -220,6 +220,30 @@ static bool jumped_to_from_afar(struct task *t, const struct around *a, uint64_t
 	return false;
 }
 
+#define TARGETS_MAX 16
+
+/*
+ * Whether what looks like a jump leads to where a displaced instruction begins, or into the padding behind them. What leads
+ * into an instruction's middle is no jump, but other instructions' parts: all bytes around were looked at, in step with the
+ * instructions or not.
+ */
+static bool leads_behind(const struct patch *p, const uint64_t *targets, size_t n)
+{
+	if (n > TARGETS_MAX)
+		return true;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = targets[i] - p->site;
+
+		if (at >= p->n_displaced)
+			return true;
+		for (unsigned k = 0; k < p->tail.n_moved; k++) {
+			if (at == p->tail.moved_from[k])
+				return true;
+		}
+	}
+	return false;
+}
+
 int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret)
 {
 	static struct around a;
@@ -245,7 +269,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 {
 	static struct around a;
 	struct insn_code code;
-	uint64_t target;
+	uint64_t targets[TARGETS_MAX];
 	uint8_t *at;
 	int err;
 
@@ -268,7 +292,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 		return err;
 	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };
 	*ret_why = PATCH_JUMPED_INTO;
-	if (insn_jump_targets(&code, site + 1, site + ret->tail.len, &target, 1) ||
+	if (leads_behind(ret, targets, insn_jump_targets(&code, site + 1, site + ret->tail.len, targets, TARGETS_MAX)) ||
 	    jumped_to_from_afar(t, &a, site + 1, site + ret->tail.len))
 		return -RL_EUNSUPPORTED;
 	*ret_why = PATCH_NO_ROOM;
