@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/scope.h"
 #include "tracee/pagetrack_abi.h"
+#include "tracee/procfile.h"
 
 /* The kernel hands out about a page a read whatever we ask for, so a big buffer saves copies, not calls. */
 static int read_all(int fd, char **ret, size_t *ret_n)
@@ -173,21 +174,9 @@ int maps_parse(char *text, size_t n, struct maps *ret)
 	return 0;
 }
 
-static int open_proc(pid_t pid, const char *file)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? -RL_EGONE : -errno;
-	return fd;
-}
-
 int maps_read(pid_t pid, struct maps *ret)
 {
-	autoclose int fd = open_proc(pid, "maps");
+	autoclose int fd = procfile_open(pid, "maps");
 	char *text = NULL;
 	size_t n = 0;
 
@@ -284,7 +273,7 @@ static int runs_append(struct page_runs *r, uint64_t start, uint64_t end, unsign
 
 int pagemap_open(pid_t pid)
 {
-	return open_proc(pid, "pagemap");
+	return procfile_open(pid, "pagemap");
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst */

@@ -2,9 +2,7 @@
 #include "tracee/maps.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +13,7 @@
 #include "common/grow.h"
 #include "common/scope.h"
 #include "tracee/pagetrack_abi.h"
+#include "tracee/procfile.h"
 
 struct list {
 	struct maps m;
@@ -85,14 +84,11 @@ static int query_all(int fd, uint64_t start, uint64_t end, struct list *l)
 int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
 {
 	struct list l = { 0 };
-	char path[64];
-	autoclose int fd = -1;
+	autoclose int fd = procfile_open(pid, "maps");
 	int err;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? -RL_EGONE : -errno;
+		return fd;
 	err = query_all(fd, start, end, &l);
 	if (err) {
 		maps_free(&l.m);

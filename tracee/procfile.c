@@ -1,20 +1,31 @@
 #include "tracee/procfile.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/err.h"
 #include "common/scope.h"
+
+int procfile_open(pid_t pid, const char *file)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? -RL_EGONE : -errno;
+	return fd;
+}
 
 size_t procfile_read(pid_t pid, const char *file, char *out, size_t size)
 {
-	char path[64];
+	autoclose int fd = procfile_open(pid, file);
 	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	n = fd < 0 ? 0 : read(fd, out, size - 1);
 	if (n < 0)

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/** Open /proc/PID/FILE for reading. A descriptor; -RL_EGONE: there is no such process; or -errno. */
+int procfile_open(pid_t pid, const char *file);
+
 /**
  * Read /proc/PID/FILE, which need not be of a process of ours.
  *

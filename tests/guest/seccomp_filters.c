@@ -1,5 +1,5 @@
 /* A program's own seccomp filters: errno, a trap that its handler answers, inheritance over fork and exec, kill, strict mode. */
-#include "guest.h"
+#include "guest_filter.h"
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -19,20 +19,6 @@ static void on_sys(int sig, siginfo_t *si, void *uc)
 	trapped_errno = si->si_errno;
 	CHECK(si->si_code == 1 && ((ucontext_t *)uc)->uc_mcontext.gregs[REG_RAX] == si->si_syscall);
 	((ucontext_t *)uc)->uc_mcontext.gregs[REG_RAX] = 4711;
-}
-
-/* Answer one call with an action, allow all others. */
-static int filter(unsigned nr, unsigned action, unsigned flags)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, action),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { 4, code };
-
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
 static void *in_thread(void *arg)

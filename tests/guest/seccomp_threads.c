@@ -1,5 +1,5 @@
 /* Filters that end one thread, or all of them; that log, or ask somebody who is not there; a leader that is killed alone. */
-#include "guest.h"
+#include "guest_filter.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -12,24 +12,11 @@
 #define SECCOMP_RET_USER_NOTIF 0x7fc00000U
 #endif
 
-static int filter(unsigned nr, unsigned action)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, action),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { 4, code };
-
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
-}
-
 static volatile int steps, word = 1;
 
 static void *is_killed(void *arg)
 {
-	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD) == 0);
+	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD, 0) == 0);
 	CHECK(syscall(SYS_set_tid_address, &word) > 0);
 	steps++;
 	syscall(SYS_getsid, 0);
@@ -66,7 +53,7 @@ static void the_leader(void)
 	pthread_t t;
 
 	CHECK(pthread_create(&t, NULL, waits_for_the_leader, NULL) == 0);
-	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD) == 0);
+	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD, 0) == 0);
 	steps = 1;
 	syscall(SYS_getsid, 0);
 	_exit(9);
@@ -84,27 +71,27 @@ static void all(void)
 	pthread_t t;
 
 	CHECK(pthread_create(&t, NULL, waits, NULL) == 0);
-	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_PROCESS) == 0);
+	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_PROCESS, 0) == 0);
 	syscall(SYS_getsid, 0);
 	_exit(9);
 }
 
 static void the_only_one(void)
 {
-	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD) == 0);
+	CHECK(filter(SYS_getsid, SECCOMP_RET_KILL_THREAD, 0) == 0);
 	syscall(SYS_getsid, 0);
 	_exit(9);
 }
 
 static void milder_ones(void)
 {
-	CHECK(filter(SYS_getuid, SECCOMP_RET_LOG) == 0 && (uid_t)syscall(SYS_getuid) == getuid());
-	CHECK(filter(SYS_getgid, SECCOMP_RET_TRACE | 5) == 0);
+	CHECK(filter(SYS_getuid, SECCOMP_RET_LOG, 0) == 0 && (uid_t)syscall(SYS_getuid) == getuid());
+	CHECK(filter(SYS_getgid, SECCOMP_RET_TRACE | 5, 0) == 0);
 	CHECK(syscall(SYS_getgid) == -1 && errno == ENOSYS);
-	CHECK(filter(SYS_getegid, SECCOMP_RET_USER_NOTIF) == 0);
+	CHECK(filter(SYS_getegid, SECCOMP_RET_USER_NOTIF, 0) == 0);
 	CHECK(syscall(SYS_getegid) == -1 && errno == ENOSYS);
-	CHECK(filter(SYS_geteuid, SECCOMP_RET_ERRNO) == 0 && syscall(SYS_geteuid) == 0);
-	CHECK(filter(SYS_getppid, SECCOMP_RET_ERRNO | 0xffff) == 0 && syscall(SYS_getppid) == -1 && errno == 4095);
+	CHECK(filter(SYS_geteuid, SECCOMP_RET_ERRNO, 0) == 0 && syscall(SYS_geteuid) == 0);
+	CHECK(filter(SYS_getppid, SECCOMP_RET_ERRNO | 0xffff, 0) == 0 && syscall(SYS_getppid) == -1 && errno == 4095);
 	_exit(3);
 }
 
