@@ -57,8 +57,9 @@
  *	     jmp to the first that was not displaced
  *
  * One that is made before anybody has come to the site holds no address, so that it is the same in each process that has
- * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid or
- * rdtsc calls *AGENT_HDR_CPUID or *AGENT_HDR_TSC; it has the instruction made to trap at +0, and at +32 a jmp over the distance from itself to what comes after.
+ * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid, rdtsc or
+ * rdtscp calls *AGENT_HDR_CPUID or *AGENT_HDR_TSC; it has the instruction made to trap at +0 (that of a rdtscp, which is too
+ * long, a rdtsc), and at +32 a jmp over the distance from itself to what comes after.
  */
 #define AGENT_TRAMP_ENTER  4
 #define AGENT_TRAMP_BACK   24
@@ -81,6 +82,17 @@ struct agent_tramp_tail {
 	uint8_t moved_to[AGENT_MOVED_MAX];
 	uint8_t original[AGENT_PATCH_MAX];      /* what stood at the site */
 };
+
+static inline int agent_is_rdtscp(const struct agent_tramp_tail *t)
+{
+	return t->original[1] == 0x01;
+}
+
+/* The length of the site's instruction. Of those there are, only rdtscp has three bytes. */
+static inline uint8_t agent_insn_bytes(const struct agent_tramp_tail *t)
+{
+	return agent_is_rdtscp(t) ? 3 : 2;
+}
 
 /* An answer that needs no stop. */
 struct agent_cpuid {
@@ -108,6 +120,13 @@ enum agent_fd {
 	AGENT_FD_SLOW = 0x80,  /* always the traced path */
 };
 
+/* How the agent may read the time stamp counter. */
+enum agent_tsc {
+	AGENT_TSC_STOPS,       /* not at all: only the recorder knows what the program is to see */
+	AGENT_TSC_READS,
+	AGENT_TSC_SWITCHES,    /* it traps, but where the agent allows it for a moment */
+};
+
 /* At AGENT_DATA. */
 struct agent_ctl {
 	uint64_t saved_rsp;    /* the program's, while the agent runs */
@@ -120,7 +139,8 @@ struct agent_ctl {
 	uint32_t fds_off;      /* fd_class may not be used: tasks with different descriptors share this memory */
 	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */
 	uint64_t clock;        /* the kernel's own clock_gettime(2) for user mode; 0: not to be called */
-	uint8_t reserved[4096 - 64];
+	uint32_t tsc;          /* enum agent_tsc */
+	uint8_t reserved[4096 - 68];
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];
 };
@@ -135,7 +155,8 @@ struct agent_entry {
 };
 #define AGENT_WIDE INT32_MIN
 #define AGENT_NR_END 1024u
-#define AGENT_NR_TSC 1023u   /* no call: an rdtsc */
+#define AGENT_NR_TSC 1023u       /* no call: an rdtsc */
+#define AGENT_NR_TSC_AUX 1022u   /* and behind it what rdtscp has besides */
 #define AGENT_ENTRY_NR(head) ((head) & 1023)
 #define AGENT_ENTRY_BYTES(head) (((head) >> 10 & 0x3fff) * 8)
 

@@ -9,6 +9,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <linux/prctl.h>
 #include <linux/stat.h>
 #include "agent/call.h"
 
@@ -463,26 +464,56 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	return AGENT_TRACED;
 }
 
-/* The counter does not trap while the recorder lets us call the clock. */
-static int take_tsc(struct agent_ctl *ctl, struct agent_frame *f)
+/* ---- the time stamp counter ---- */
+
+static void set_tsc(const struct agent_ctl *ctl, long mode)
 {
-	if (!ctl->recording)
-		return agent_replay(ctl, f);
-	return ctl->clock && agent_has_room(ctl, 0) ? agent_commit(ctl, f, (int64_t)__builtin_ia32_rdtsc()) : AGENT_TRACED;
+	if (ctl->tsc == AGENT_TSC_SWITCHES)
+		(void)agent_syscall(PR_SET_TSC, mode, 0, 0, 0, 0, __NR_prctl);
+}
+
+static bool may_read_tsc(const struct agent_ctl *ctl)
+{
+	return ctl->tsc == AGENT_TSC_READS || (ctl->tsc == AGENT_TSC_SWITCHES && !ctl->off);
+}
+
+/* An entry of its own, of which the result stays in the frame's rax. */
+static int entry(struct agent_ctl *ctl, struct agent_frame *f, uint64_t nr, uint64_t value)
+{
+	f->rax = nr;
+	return ctl->recording ? agent_commit(ctl, f, (int64_t)value) : agent_replay(ctl, f);
+}
+
+/* What the processor says, at recording. */
+static int read_tsc(struct agent_ctl *ctl, uint64_t *ret, unsigned *ret_aux)
+{
+	if (!may_read_tsc(ctl) || !agent_has_room(ctl, sizeof(struct agent_entry)))
+		return AGENT_TRACED;
+	set_tsc(ctl, PR_TSC_ENABLE);
+	*ret = __builtin_ia32_rdtscp(ret_aux);
+	set_tsc(ctl, PR_TSC_SIGSEGV);
+	return AGENT_DONE;
 }
 
 void agent_tsc(struct agent_frame *f)
 {
 	struct agent_ctl *ctl = agent_ctl();
-	uint64_t rax = f->rax;
+	const struct agent_tramp_tail *tail;
+	uint64_t rax = f->rax, tsc = 0;
+	unsigned aux = 0;
 
 	ctl->slow_target = f->ret - AGENT_TRAMP_BACK;
-	f->rax = AGENT_NR_TSC;
-	if (take_tsc(ctl, f) == AGENT_TRACED) {
+	tail = (const struct agent_tramp_tail *)(ctl->slow_target + AGENT_TRAMP_TAIL);
+	if ((ctl->recording && read_tsc(ctl, &tsc, &aux) == AGENT_TRACED) || entry(ctl, f, AGENT_NR_TSC, tsc) == AGENT_TRACED) {
 		f->rax = rax;
 		return;
 	}
+	tsc = f->rax;
+	if (agent_is_rdtscp(tail)) {
+		(void)entry(ctl, f, AGENT_NR_TSC_AUX, aux);
+		f->rcx = (uint32_t)f->rax;
+	}
 	ctl->slow_target = f->ret;
-	f->rdx = f->rax >> 32;
-	f->rax = (uint32_t)f->rax;
+	f->rdx = tsc >> 32;
+	f->rax = (uint32_t)tsc;
 }

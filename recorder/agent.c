@@ -27,16 +27,23 @@ _Static_assert(sizeof(struct agent_ctl) < AGENT_STACK_TOP - AGENT_DATA - 8192, "
 
 #define CTL(member) (AGENT_DATA + offsetof(struct agent_ctl, member))
 
+static int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
+{
+	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
+}
+
+void agent_set_tsc(struct mm *mm, enum agent_tsc how)
+{
+	if (mm->agent)
+		(void)put_u32(mm, CTL(tsc), how);
+}
+
 void agent_set_clock(struct mm *mm, uint64_t addr)
 {
 	if (mm->agent)
 		(void)mem_write(mm->mem_fd, CTL(clock), &addr, sizeof(addr));
 }
 
-static int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
-{
-	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
-}
 
 void agent_free(struct agent_mm *a)
 {
@@ -228,7 +235,8 @@ static int put_cpuid(const struct recording *r, struct mm *mm)
 int agent_map(struct recording *r, struct task *t)
 {
 	size_t n = (size_t)(agent_image_end - agent_image);
-	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev };
+	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev,
+				 .tsc = t->mm->tsc_own ? AGENT_TSC_STOPS : AGENT_TSC_READS };
 	int err;
 
 	if (!agent_used(r))
@@ -388,7 +396,7 @@ static void emit_refusal(struct recording *r, struct task *t, uint64_t site, enu
 	log_debug("site %llx of process %u is not patched: reason %d", (unsigned long long)site, t->proc->no, (int)why);
 }
 
-static int patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_refusal *ret_why)
+static int patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_form form, enum patch_refusal *ret_why)
 {
 	struct agent_mm *a = t->mm->agent;
 	struct user_regs_struct regs;
@@ -399,7 +407,7 @@ static int patch_site(struct recording *r, struct task *t, uint64_t site, enum p
 	*ret_why = PATCH_NO_ROOM;
 	if (!p)
 		return -RL_EUNSUPPORTED;
-	err = patch_plan(t, site, b->addr + b->used, PATCH_HERE, p, ret_why);
+	err = patch_plan(t, site, b->addr + b->used, form, p, ret_why);
 	if (err)
 		return err;
 	if (somebody_stands_in(r, t, p))
@@ -421,13 +429,28 @@ static int patch_site(struct recording *r, struct task *t, uint64_t site, enum p
 	return err;
 }
 
+/* A site was come to again, and what stands there has been done: patch it, if that was often enough. */
+static void came_to(struct recording *r, struct task *t, uint64_t site, enum patch_form form)
+{
+	struct site *s = site_of(t->mm->agent, site);
+	enum patch_refusal why = PATCH_NO_ROOM;
+	int err;
+
+	if (!s || s->refused || ++s->hits < HOT)
+		return;
+	err = patch_site(r, t, site, form, &why);
+	if (err == -EAGAIN) {
+		s->hits = 0;
+	} else if (err) {
+		s->refused = true;
+		emit_refusal(r, t, site, why);
+	}
+}
+
 void agent_called(struct recording *r, struct task *t)
 {
 	const struct sys_desc *d = sys_desc(t->call.nr);
 	uint64_t site = t->entry.rip - 2;
-	enum patch_refusal why = PATCH_NO_ROOM;
-	struct site *s;
-	int err;
 
 	if (!t->mm || !t->mm->agent || t->at_restart)
 		return;
@@ -435,16 +458,22 @@ void agent_called(struct recording *r, struct task *t)
 	if (!d || (d->class != SC_PLAIN && d->class != SC_ASPACE) || patch_of_tramp(t->mm->agent, site))
 		return;
 	agent_known_hit(r, t, site);
-	s = site_of(t->mm->agent, site);
-	if (!s || s->refused || ++s->hits < HOT)
+	came_to(r, t, site, PATCH_HERE);
+}
+
+void agent_read_tsc(struct recording *r, struct task *t, uint64_t site)
+{
+	if (!t->mm || !t->mm->agent || patch_of_tramp(t->mm->agent, site))
 		return;
-	err = patch_site(r, t, site, &why);
-	if (err == -EAGAIN) {
-		s->hits = 0;
-	} else if (err) {
-		s->refused = true;
-		emit_refusal(r, t, site, why);
-	}
+	agent_known_hit(r, t, site);
+	came_to(r, t, site, PATCH_TSC);
+}
+
+bool agent_is_tscp(const struct task *t, uint64_t rip)
+{
+	const struct patch *p = t->mm && t->mm->agent ? patch_of_tramp(t->mm->agent, rip) : NULL;
+
+	return p && p->is_insn && agent_is_rdtscp(&p->tail);
 }
 
 /* ---- positions ---- */

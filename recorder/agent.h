@@ -5,6 +5,7 @@
 #ifndef RELIVE_RECORDER_AGENT_H
 #define RELIVE_RECORDER_AGENT_H
 
+#include "agent/abi.h"
 #include "recorder/internal.h"
 
 /** Whether there are agents. Not under a seccomp filter of others: their calls would stop, too (see run_user). */
@@ -26,8 +27,8 @@ void agent_new_child(struct task *parent, struct task *child, uint64_t clone_fla
 void agent_flush(struct recording *r, struct task *t);
 
 /**
- * Places in files' code that are known to be worth patching, and possible to: all cpuid, and the system calls and
- * rdtsc that were come to often in this recording. agent_known() is to be called when such code gets mapped: it provides the trampolines
+ * Places in files' code that are known to be worth patching, and possible to: all cpuid, and the system calls,
+ * rdtsc and rdtscp that were come to often in this recording. agent_known() is to be called when such code gets mapped: it provides the trampolines
  * (emit: as part of the event under construction) and gives the patches, which the caller makes, and tells of by
  * agent_known_made(). There are n; 0 if there cannot be any.
  */
@@ -35,7 +36,7 @@ struct patch;
 size_t agent_known(struct recording *r, struct task *t, const struct mapping *m, struct object_entry *o, bool emit,
 		   const struct patch **ret);
 void agent_known_made(struct task *t, const struct patch *p);
-/** A traced call was made at a site, or an rdtsc that trapped: remember it, if it is in a file's code. */
+/** A traced call was made at a site, or an rdtsc or rdtscp that trapped: remember it, if it is in a file's code. */
 void agent_known_hit(struct recording *r, struct task *t, uint64_t site);
 void agent_known_free(struct object_entry *o);
 size_t agent_n_blocks(const struct mm *mm);
@@ -47,6 +48,13 @@ bool agent_at_insn(struct task *t, uint64_t rip);
 /** A traced call of t has ended, t->call holds its result: learn from it, perhaps patch its site. */
 void agent_called(struct recording *r, struct task *t);
 
+/** An rdtsc or rdtscp that was made to trap has; its event is written: learn from it, perhaps patch its site. */
+void agent_read_tsc(struct recording *r, struct task *t, uint64_t site);
+/** Whether what traps at this place, and looks like an rdtsc, is an rdtscp that was patched. */
+bool agent_is_tscp(const struct task *t, uint64_t rip);
+
+/** How the agent may read the counter from now on. */
+void agent_set_tsc(struct mm *mm, enum agent_tsc how);
 /** Where the kernel's clock_gettime(2) for user mode is now; 0: the agent must not call it. */
 void agent_set_clock(struct mm *mm, uint64_t addr);
 #define VDSO_PARTS 8

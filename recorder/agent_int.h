@@ -47,7 +47,7 @@ struct agent_mm {
 	bool vforked;                        /* fds_off until the vfork call ends */
 };
 
-/* PATCH_HERE: of a system call, with an address in it. PATCH_ANYWHERE: without, as those of instructions that trap. */
+/* PATCH_HERE: of a system call, with an address in it. PATCH_ANYWHERE: without, as those of instructions that trap. PATCH_TSC: rdtscp, too. */
 enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID, PATCH_TSC };
 
 #define TRAMPS_BYTES 0x10000ull

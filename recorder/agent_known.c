@@ -17,7 +17,7 @@
 #define HOT_CALLS 16   /* in all processes */
 #define KNOWN_MAX (TRAMPS_BYTES / AGENT_TRAMP_BYTES / 2)   /* half of a block: the rest is for a process's own */
 
-/* A system call or rdtsc, by its place in the file. */
+/* A system call, rdtsc or rdtscp, by its place in the file. */
 struct call_place {
 	uint64_t off;
 	uint32_t hits;

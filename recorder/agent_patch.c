@@ -9,7 +9,6 @@
 #include "tracee/insn.h"
 #include "tracee/insn_site.h"
 
-#define SYSCALL_BYTES 2
 #define CPUID_BYTES 2
 #define JMP_BYTES 5
 #define AROUND 4096   /* bytes before and after a site in which jumps into it are looked for */
@@ -123,7 +122,7 @@ static void put_head(struct patch *p, enum patch_form form)
 		0x48, 0x8b, 0x24, 0x25, 0, 0, 0, 0,             /* mov AGENT_SAVED_RSP, %rsp */
 		0x48, 0xb9,                                     /* movabs $after, %rcx */
 	};
-	uint64_t after = p->site + SYSCALL_BYTES;
+	uint64_t after = p->site + agent_insn_bytes(&p->tail);
 	uint32_t rsp = AGENT_SAVED_RSP, top = AGENT_STACK_TOP, entry = AGENT_HDR_ENTRY;
 
 	_Static_assert(sizeof(head) + 8 == AGENT_TRAMP_MOVED, "as agent/abi.h says");
@@ -142,12 +141,12 @@ static void put_head(struct patch *p, enum patch_form form)
 		put_lea(p, after);
 }
 
-/* The instructions after `syscall`, cpuid or rdtsc, up to where the jump's 5 bytes are covered. */
+/* The instructions after `syscall`, cpuid, rdtsc or rdtscp, up to where the jump's 5 bytes are covered. */
 static int move_insns(const struct around *a, struct patch *p, enum patch_form form, enum patch_refusal *ret_why)
 {
 	bool open = true;   /* execution gets here */
 
-	p->tail.len = SYSCALL_BYTES;
+	p->tail.len = agent_insn_bytes(&p->tail);
 	while (p->tail.len < JMP_BYTES) {
 		uint64_t at = p->site + p->tail.len;
 		size_t off = (size_t)(at - a->addr);
@@ -265,6 +264,11 @@ int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp,
 	return ret->tail.len <= room ? finish(&a, ret) : -RL_EUNSUPPORTED;
 }
 
+static bool is_trapping_tsc(const uint8_t *b)
+{
+	return b[0] == INSN_SITE_TRAP && (b[1] == 0x31 || (b[1] == 0x01 && b[2] == 0xf9));
+}
+
 int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form form, struct patch *ret, enum patch_refusal *ret_why)
 {
 	static struct around a;
@@ -282,9 +286,10 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 		return err;
 	*ret_why = PATCH_NO_SYSCALL;
 	at = a.bytes + (site - a.addr);
-	if (at[0] != (form == PATCH_TSC ? INSN_SITE_TRAP : 0x0f) || at[1] != (form == PATCH_TSC ? 0x31 : 0x05))
+	if (form == PATCH_TSC ? !is_trapping_tsc(at) : at[0] != 0x0f || at[1] != 0x05)
 		return -RL_EUNSUPPORTED;
 	at[0] = 0x0f;
+	memcpy(ret->tail.original, at, 2);
 	ret->is_insn = is_insn(form);
 	put_head(ret, form);
 	err = move_insns(&a, ret, form, ret_why);

@@ -39,6 +39,7 @@ struct mm {
 	struct agent_mm *agent;         /* NULL: it has no agent */
 	bool undumpable;                /* as the program has asked by prctl(2); the kernel does not know */
 	bool has_shared;                /* it has, or had, memory in common with others */
+	bool tsc_own;                   /* the program has made it trap, for a task of its */
 	bool tsc_traps;                 /* all its tasks' rdtsc, or those with tsc_due will soon */
 	uint64_t stack_low, stack_top;  /* the main stack as replay has it: at its full limit */
 	uint8_t slot_used[RL_SCRATCH_SLOTS];
@@ -335,6 +336,8 @@ uint64_t tsc_start(struct recording *r, struct task *t);
 void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj);
 void tsc_trap(struct recording *r, struct task *t);
 void tsc_settle(struct task *t);
+/* The program has asked for it to trap, or not to (PR_SET_TSC). */
+void tsc_own(struct task *t, bool faults);
 /* After a signal that was forced upon t and is not delivered: put back what that has changed. */
 void signal_undo_forced(struct task *t);
 /* Whether cpuid looks at ecx, too. */

@@ -69,7 +69,7 @@ static void entry_prctl(struct recording *r, struct task *t)
 	case PR_SET_TSC:         /* it goes on trapping to us */
 		skip(t, t->call.arg[1] == PR_TSC_ENABLE || t->call.arg[1] == PR_TSC_SIGSEGV ? 0 : -EINVAL);
 		if (t->forced == 0)
-			t->tsc_faults = t->call.arg[1] == PR_TSC_SIGSEGV;
+			tsc_own(t, t->call.arg[1] == PR_TSC_SIGSEGV);
 		break;
 	case PR_SET_SYSCALL_USER_DISPATCH:   /* calls that we would not see */
 		skip(t, -EINVAL);

@@ -249,6 +249,7 @@ static struct task *child_make(struct recording *r, struct task *parent, pid_t t
 		agent_inherit(mm, parent->mm);
 		mm->has_shared = parent->mm->has_shared;
 		mm->undumpable = parent->mm->undumpable;
+		mm->tsc_own = parent->mm->tsc_own;
 		mm->tsc_traps = parent->mm->tsc_traps;
 		mm->stack_low = parent->mm->stack_low;
 		mm->stack_top = parent->mm->stack_top;

@@ -222,14 +222,19 @@ static unsigned run_trapped(struct recording *r, struct task *t, const uint8_t *
 	rdtscp = in.flags & INSN_RDTSCP;
 	if ((!rdtscp && !(in.flags & INSN_RDTSC)) || t->tsc_faults)
 		return 0;
-	if (changed && !rdtscp && code[0] == INSN_SITE_TRAP)
-		agent_known_hit(r, t, regs->rip);
+	rdtscp = rdtscp || agent_is_tscp(t, regs->rip);
 	tsc = read_tsc(&aux);
 	regs->rax = (uint32_t)tsc;
 	regs->rdx = tsc >> 32;
 	if (rdtscp)
 		regs->rcx = aux;
 	return in.len;
+}
+
+/* An rdtsc or rdtscp, by what follows its first byte. */
+static bool is_tsc(const uint8_t *b)
+{
+	return b[0] == 0x31 || (b[0] == 0x01 && b[1] == 0xf9);
 }
 
 bool trap_emulate(struct recording *r, struct task *t)
@@ -254,6 +259,8 @@ bool trap_emulate(struct recording *r, struct task *t)
 	after.orig_rax = -1ull;
 	remote_setregs(t->tid, &after);
 	signal_undo_forced(t);
+	if (code[0] == INSN_SITE_TRAP && is_tsc(code + 1))
+		agent_read_tsc(r, t, before.rip);
 	return true;
 }
 
@@ -294,6 +301,7 @@ void tsc_trap(struct recording *r, struct task *t)
 	log_debug("process %u: the time stamp counter traps", t->proc->no);
 	t->mm->tsc_traps = true;
 	agent_set_clock(t->mm, 0);
+	agent_set_tsc(t->mm, t->mm->tsc_own ? AGENT_TSC_STOPS : AGENT_TSC_SWITCHES);
 	for (struct task *o = r->tasks; o; o = o->next)
 		o->tsc_due |= o->mm == t->mm;
 	tsc_settle(t);
@@ -305,9 +313,19 @@ void tsc_settle(struct task *t)
 		t->tsc_due = false;
 }
 
+/* For one task of an address space, that is; the agent is the same for all of them. */
+void tsc_own(struct task *t, bool faults)
+{
+	t->tsc_faults = faults;
+	t->mm->tsc_own |= faults;
+	if (faults)
+		agent_set_tsc(t->mm, AGENT_TSC_STOPS);
+}
+
 uint64_t tsc_start(struct recording *r, struct task *t)
 {
 	t->tsc_due = false;
+	t->mm->tsc_own = t->tsc_faults;
 	t->mm->tsc_traps = !agent_used(r);
 	return t->mm->tsc_traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE;
 }

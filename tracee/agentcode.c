@@ -7,7 +7,7 @@
 
 #define JMP_BYTES 5
 #define JMP_OPCODE 0xe9
-#define SYSCALL_BYTES 2
+#define FIRST_BYTES 2
 
 /* Behind `syscall`, or what a cpuid was made: jmp done; mov %rsp, AGENT_SAVED_RSP; mov $AGENT_STACK_TOP, %esp */
 static const uint8_t head[] = {
@@ -47,14 +47,14 @@ bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 	uint64_t after;
 
 	ret->addr = addr & ~(AGENT_TRAMP_BYTES - 1ull);
-	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code + SYSCALL_BYTES, head, sizeof(head)) != 0 ||
+	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code + FIRST_BYTES, head, sizeof(head)) != 0 ||
 	    !after_site(code, ret->addr, &after))
 		return false;
 	ret->traps = code[0] == INSN_SITE_TRAP;
 	if (!ret->traps && (code[0] != 0x0f || code[1] != 0x05))
 		return false;
 	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
-	ret->site = after - SYSCALL_BYTES;
+	ret->site = after - agent_insn_bytes(&ret->tail);
 	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;
 }
 
@@ -106,7 +106,7 @@ uint64_t agent_view(int mem_fd, uint64_t rip)
 		if (t.tail.moved_to[i] == off)
 			return t.site + t.tail.moved_from[i];
 	}
-	return off ? t.site + SYSCALL_BYTES : t.site;
+	return off ? t.site + agent_insn_bytes(&t.tail) : t.site;
 }
 
 uint64_t agent_place(int mem_fd, uint64_t addr)

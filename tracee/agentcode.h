@@ -10,8 +10,8 @@
 
 struct agent_tramp {
 	uint64_t addr;                           /* of its first byte */
-	uint64_t site;                           /* of the instruction, a system call or a cpuid, that jumps to it */
-	bool traps;                              /* a cpuid: at its first byte, what was at the site is about to be executed */
+	uint64_t site;                           /* of the instruction, a system call, a cpuid or the like, that jumps to it */
+	bool traps;                              /* no system call: at its first byte, what was at the site is about to be executed */
 	struct agent_tramp_tail tail;
 };
 
