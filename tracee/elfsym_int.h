@@ -18,14 +18,14 @@ struct elfsym {
 	bool loaded;
 	struct table *tables;           /* the names' memory */
 	struct elf_symbol *by_value;    /* all defined symbols with names */
-	struct elf_symbol **by_name;
+	struct elf_symbol **by_name;    /* NULL: nobody has asked for a name */
 	size_t n, cap;
 };
 
 /* n elements of size bytes at off, from malloc (never NULL on success). 0, -RL_ECORRUPT, -ENOMEM, read's error. */
 int elf_read_array(const struct elfsym *e, uint64_t off, uint64_t n, size_t size, void **ret);
 
-/* Fill in by_value and by_name. */
+/* Fill in by_value. */
 int elf_load_symbols(struct elfsym *e);
 
 #endif

@@ -183,13 +183,14 @@ static int by_name(const void *a_, const void *b_)
 	return order ? order : bind_rank(a->bind) - bind_rank(b->bind);
 }
 
-static int sort_symbols(struct elfsym *e)
+/* Only when a name is asked for: comparing strings is most of what sorting takes. */
+static int sort_by_name(struct elfsym *e)
 {
+	if (e->by_name)
+		return 0;
 	e->by_name = reallocarray(NULL, e->n + 1, sizeof *e->by_name);
 	if (!e->by_name)
 		return -ENOMEM;
-	if (e->n)
-		qsort(e->by_value, e->n, sizeof *e->by_value, by_value);
 	for (size_t i = 0; i < e->n; i++)
 		e->by_name[i] = &e->by_value[i];
 	qsort(e->by_name, e->n, sizeof *e->by_name, by_name);
@@ -207,8 +208,8 @@ int elf_load_symbols(struct elfsym *e)
 	/* Damaged or missing section headers do not matter to a program that runs. */
 	if ((!err || err == -RL_ECORRUPT) && !e->n)
 		err = load_by_dynamic(e);
-	if (!err)
-		err = sort_symbols(e);
+	if (!err && e->n)
+		qsort(e->by_value, e->n, sizeof *e->by_value, by_value);
 	e->loaded = !err;
 	return err;
 }
@@ -218,6 +219,8 @@ int elfsym_find(struct elfsym *e, const char *name, struct elf_symbol *ret)
 	int err = elf_load_symbols(e);
 	size_t lo = 0, hi = e->n;
 
+	if (!err)
+		err = sort_by_name(e);
 	if (err)
 		return err;
 	while (lo < hi) {

@@ -2,6 +2,7 @@
 #include "tracee/insn_site.h"
 
 #include <elfutils/libdw.h>
+#include <emmintrin.h>
 #include <errno.h>
 #include <libelf.h>
 #include <stdlib.h>
@@ -27,15 +28,20 @@ struct code_file {
 	Elf *elf;
 	Dwarf_CFI *cfi;          /* NULL: none */
 	struct elfsym *syms;     /* NULL: not opened */
-	bool has_symbols;
+	enum { NOT_ASKED, HAS_FUNCTIONS, HAS_NONE } symbols;
 	const Elf64_Phdr *seg;   /* looked through now */
+	uint64_t walk_from, walk_at;   /* an instruction begins at walk_at, as decoding from walk_from has shown */
 };
 
 /* The instruction that covers a place, decoding on from an address where one begins. */
-static bool covering(const struct code_file *f, uint64_t from, uint64_t at, struct insn *ret)
+static bool covering(struct code_file *f, uint64_t from, uint64_t at, struct insn *ret)
 {
+	uint64_t known = from == f->walk_from && f->walk_at <= at ? f->walk_at : from;
+
 	if (from > at || at - from > WALK_MAX || from < f->seg->p_vaddr)
 		return false;
+	f->walk_from = f->walk_at = from;
+	from = known;
 	while (from <= at) {
 		uint64_t in_seg = from - f->seg->p_vaddr;
 		const uint8_t *b = f->bytes + f->seg->p_offset + in_seg;
@@ -47,6 +53,7 @@ static bool covering(const struct code_file *f, uint64_t from, uint64_t at, stru
 		}
 		if (in_seg >= f->seg->p_filesz || insn_decode(b, f->seg->p_filesz - in_seg, from, ret))
 			return false;
+		f->walk_at = from;
 		from += ret->len;
 	}
 	return true;
@@ -87,7 +94,7 @@ static bool known_start(struct code_file *f, uint64_t at, uint64_t *ret)
 }
 
 /* Without any table: from wherever it starts, decoding falls into step with the code before long. */
-static bool sweeps_agree(const struct code_file *f, uint64_t at)
+static bool sweeps_agree(struct code_file *f, uint64_t at)
 {
 	struct insn in;
 
@@ -101,6 +108,24 @@ static bool sweeps_agree(const struct code_file *f, uint64_t at)
 	return true;
 }
 
+static int any_function(void *ctx, const struct elf_symbol *s)
+{
+	*(bool *)ctx = s->type == STT_FUNC;
+	return *(bool *)ctx;
+}
+
+/* Asked late: there may be hundreds of thousands of symbols, and mostly the call frame information is enough. */
+static bool has_functions(struct code_file *f)
+{
+	bool any = false;
+
+	if (f->symbols == NOT_ASKED) {
+		elfsym_each(f->syms, any_function, &any);
+		f->symbols = any ? HAS_FUNCTIONS : HAS_NONE;
+	}
+	return f->symbols == HAS_FUNCTIONS;
+}
+
 enum certainty { IS_NONE, IS_ONE, UNSURE };
 
 /* In code whose beginning is known, bytes within an instruction are nothing but that. */
@@ -110,7 +135,7 @@ static enum certainty look(struct code_file *f, uint64_t at)
 	struct insn in;
 
 	if (!known_start(f, at, &start))
-		return !f->cfi && !f->has_symbols && sweeps_agree(f, at) ? IS_ONE : UNSURE;
+		return !f->cfi && !has_functions(f) && sweeps_agree(f, at) ? IS_ONE : UNSURE;
 	if (!covering(f, start, at, &in))
 		return UNSURE;
 	return is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at) ? IS_ONE : IS_NONE;
@@ -136,11 +161,31 @@ static bool looks_like_one(const uint8_t *p, size_t n)
 	       (n >= 2 && (p[1] == 0xa2 || (n >= 3 && p[1] == 0xc7 && p[2] >= 0xf0)));
 }
 
+/* The next place where 0x0f and the second byte of an opcode that looks_like_one() follow each other; NULL: none. */
+static const uint8_t *next_candidate(const uint8_t *at, const uint8_t *end)
+{
+	static const uint8_t second[] = { 0xa2, 0x31, 0x01, 0xae, 0xc7 };
+	const __m128i first = _mm_set1_epi8(0x0f);
+
+	for (; end - at > 16; at += 16) {
+		__m128i here = _mm_loadu_si128((const __m128i *)at), next = _mm_loadu_si128((const __m128i *)(at + 1));
+		__m128i any = _mm_setzero_si128();
+		int found;
+
+		for (size_t i = 0; i < sizeof(second); i++)
+			any = _mm_or_si128(any, _mm_cmpeq_epi8(next, _mm_set1_epi8((char)second[i])));
+		found = _mm_movemask_epi8(_mm_and_si128(any, _mm_cmpeq_epi8(here, first)));
+		if (found)
+			return at + __builtin_ctz((unsigned)found);
+	}
+	return at < end ? memchr(at, 0x0f, (size_t)(end - at)) : NULL;
+}
+
 static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap)
 {
 	const uint8_t *at = f->bytes + f->seg->p_offset, *end = at + f->seg->p_filesz;
 
-	while (at < end && (at = memchr(at, 0x0f, (size_t)(end - at)))) {
+	while ((at = next_candidate(at, end))) {
 		bool tsc = looks_like_tsc(at, (size_t)(end - at));
 		enum certainty c = IS_NONE;
 
@@ -176,9 +221,19 @@ static void note_target(struct insn_sites *s, uint64_t off)
 	}
 }
 
+static bool is_short_jump(uint8_t opcode)
+{
+	return (opcode & 0xf0) == 0x70 || opcode == 0xeb || (opcode >= 0xe0 && opcode <= 0xe3);
+}
+
+static bool is_near_jump(const uint8_t *b, uint64_t i)
+{
+	return b[i] == 0xe8 || b[i] == 0xe9 || (i && b[i - 1] == 0x0f && (b[i] & 0xf0) == 0x80);
+}
+
 /*
  * Whatever may be a direct jump's opcode is taken for one, as nobody knows here where instructions begin: by chance alone
- * few of them lead to a site.
+ * few of them lead to a site. So the target is looked at first.
  */
 static void find_room(const struct code_file *f, struct insn_sites *s)
 {
@@ -192,28 +247,19 @@ static void find_room(const struct code_file *f, struct insn_sites *s)
 		lo = s->v[i].off < lo ? s->v[i].off : lo;
 		hi = s->v[i].off + ROOM_MAX > hi ? s->v[i].off + ROOM_MAX : hi;
 	}
-	for (uint64_t i = 0; lo < hi && i < f->seg->p_filesz; i++) {
-		uint64_t at = f->seg->p_offset + i, left = f->seg->p_filesz - i;
-		uint64_t to;
+	for (uint64_t i = 0; lo < hi && i + 2 <= f->seg->p_filesz; i++) {
+		uint64_t at = f->seg->p_offset + i, to = at + 2 + (uint64_t)(int64_t)(int8_t)b[i + 1];
 		int32_t rel;
 
-		if (left >= 2 && ((b[i] & 0xf0) == 0x70 || b[i] == 0xeb || (b[i] >= 0xe0 && b[i] <= 0xe3))) {
-			to = at + 2 + (uint64_t)(int64_t)(int8_t)b[i + 1];
-		} else if (left >= 5 && (b[i] == 0xe8 || b[i] == 0xe9 || (i && b[i - 1] == 0x0f && (b[i] & 0xf0) == 0x80))) {
-			memcpy(&rel, b + i + 1, 4);
-			to = at + 5 + (uint64_t)(int64_t)rel;
-		} else {
+		if (to - lo < hi - lo && is_short_jump(b[i]))
+			note_target(s, to);
+		if (i + 5 > f->seg->p_filesz)
 			continue;
-		}
-		if (to - lo < hi - lo)
+		memcpy(&rel, b + i + 1, 4);
+		to = at + 5 + (uint64_t)(int64_t)rel;
+		if (to - lo < hi - lo && is_near_jump(b, i))
 			note_target(s, to);
 	}
-}
-
-static int any_function(void *ctx, const struct elf_symbol *s)
-{
-	*(bool *)ctx = s->type == STT_FUNC;
-	return *(bool *)ctx;
 }
 
 static int scan(struct code_file *f, struct insn_sites *ret)
@@ -227,7 +273,6 @@ static int scan(struct code_file *f, struct insn_sites *ret)
 	elf_version(EV_CURRENT);
 	f->elf = elf_memory((char *)f->bytes, f->size);
 	f->cfi = f->elf ? dwarf_getcfi_elf(f->elf) : NULL;
-	elfsym_each(f->syms, any_function, &f->has_symbols);
 	seg = elfsym_segments(f->syms, &n);
 	for (size_t i = 0; !err && i < n; i++) {
 		f->seg = &seg[i];
