@@ -8,20 +8,27 @@
 #include "cli/text.h"
 #include "common/scope.h"
 
+/* With one call: stderr has no buffer, and others may write to the same terminal or file. */
 static void say_va(const char *fmt, va_list ap)
 {
-	autofree char *line = NULL;
+	autofree char *text = NULL, *line = NULL;
+	size_t n = 0;
+	FILE *f;
 
-	if (vasprintf(&line, fmt, ap) < 0) {
-		line = NULL;
+	if (vasprintf(&text, fmt, ap) < 0) {
+		text = NULL;
 		return;
 	}
+	f = open_memstream(&line, &n);
+	if (!f)
+		return;
+	fputs("relive: ", f);
+	text_put(f, text, strlen(text), 0);
+	putc('\n', f);
+	if (fclose(f))
+		return;
 	fflush(stdout);
-	flockfile(stderr);
-	fputs("relive: ", stderr);
-	text_put(stderr, line, strlen(line), 0);
-	putc_unlocked('\n', stderr);
-	funlockfile(stderr);
+	fwrite(line, 1, n, stderr);
 }
 
 void say(const char *fmt, ...)

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "common/err.h"
 #include "common/scope.h"
 #include "tracee/caps_probe.h"
 #include "tracee/pagetrack_int.h"
@@ -18,6 +19,13 @@ struct probe {
 	int (*run)(void);         /* 0: works; negative: why not */
 	const char *yes, *no;     /* notes */
 };
+
+static int probe_page_scan(void)
+{
+	int err = scan_probe();
+
+	return err == -RL_EUNSUPPORTED ? -ENOSYS : err == -ENODATA ? -PROBE_NO_EFFECT : err;
+}
 
 static int probe_soft_dirty(void)
 {

@@ -21,15 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/err.h"
 #include "common/scope.h"
-#include "tracee/pagetrack.h"
-#include "tracee/remote.h"
 
 /* All children share our text and data addresses, so these are where the probes look in them. */
-__asm__(".pushsection .text\nprobe_syscall: syscall\njmp *%r13\nint3\n.popsection");
-extern const char probe_syscall[];
-
 static volatile uint64_t probe_word __attribute__((aligned(4096)));
 
 static __attribute__((noinline)) void probe_function(void)
@@ -160,51 +154,6 @@ static void install_filter_and_be_killed(void)
 int probe_seccomp(void)
 {
 	return expect_death(install_filter_and_be_killed, SIGSYS);
-}
-
-static int64_t call_in_child(void *ctx, long nr, const uint64_t arg[6])
-{
-	struct remote r = { .tid = *(pid_t *)ctx, .site = (uintptr_t)probe_syscall };
-	int64_t result;
-	int err = remote_call(&r, nr, arg, &result);
-
-	return err ? err : result;
-}
-
-static int scan_sees_a_write(struct pagetrack *p, pid_t pid)
-{
-	struct page_list list = { 0 };
-	int err;
-
-	if (ptrace(PTRACE_POKEDATA, pid, (void *)(uintptr_t)&probe_word, (void *)7ul))
-		return -errno;
-	err = pagetrack_collect(p, NULL, 0, &list);
-	if (!err) {
-		err = -PROBE_NO_EFFECT;
-		for (size_t i = 0; i < list.n; i++)
-			if (list.v[i].addr == (uintptr_t)&probe_word)
-				err = 0;
-	}
-	page_list_free(&list);
-	return err;
-}
-
-static int scan_in(pid_t pid)
-{
-	struct pagetrack_host host = { .syscall = call_in_child, .ctx = &pid };
-	struct pagetrack *p;
-	int err = pagetrack_open(pid, PAGE_TIER_SCAN, &host, &p);
-
-	if (err)
-		return err <= -RL_EGONE ? -ENOSYS : err;
-	err = scan_sees_a_write(p, pid);
-	pagetrack_close(p);
-	return err;
-}
-
-int probe_page_scan(void)
-{
-	return on_traced(scan_in);
 }
 
 static int read_from(pid_t pid)

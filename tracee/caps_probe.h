@@ -6,7 +6,6 @@ enum { PROBE_NO_EFFECT = 3999 };   /* the kernel said yes, and then nothing happ
 
 int probe_ptrace(void);
 int probe_seccomp(void);
-int probe_page_scan(void);
 int probe_process_vm(void);
 int probe_pidfd_getfd(void);
 int probe_kcmp(void);

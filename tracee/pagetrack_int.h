@@ -24,6 +24,8 @@ int page_list_append(struct page_list *l, uint64_t start, uint64_t end);
 
 /* Give the process a userfaultfd and take it away from it. 0, -RL_EUNSUPPORTED, or -errno. */
 int scan_open(struct pagetrack *p, const struct pagetrack_host *h);
+/* Whether it works, tried in our own process. 0; -ENODATA: it does not see a write; -RL_EUNSUPPORTED, or -errno. */
+int scan_probe(void);
 /* Collect one part of mapping m. */
 int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mapping *m, const struct page_range *part);
 

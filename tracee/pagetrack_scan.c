@@ -148,3 +148,52 @@ int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mappi
 		return err;
 	return hash_collect_part(p, c, m, part);   /* a device, or a mapping with a userfaultfd of its own */
 }
+
+static int64_t own_call(void *ctx, long nr, const uint64_t arg[6])
+{
+	long ret = syscall(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+
+	(void)ctx;
+	return ret < 0 ? -errno : ret;
+}
+
+static int sees_a_write(struct pagetrack *p, volatile char *page)
+{
+	struct page_list written = { 0 };
+	struct collect c = { .written = &written };
+	struct mapping m = { .start = (uintptr_t)page, .end = (uintptr_t)page + MAPS_PAGE, .prot = PROT_READ | PROT_WRITE };
+	struct page_range part = { m.start, m.end };
+	int err;
+
+	*page = 1;
+	err = scan_collect_part(p, &c, &m, &part);
+	written.n = 0;
+	*page = 2;
+	if (!err)
+		err = scan_collect_part(p, &c, &m, &part);
+	if (!err && written.n != 1)
+		err = -ENODATA;
+	page_list_free(&written);
+	page_list_free(&c.candidates);
+	return err;
+}
+
+int scan_probe(void)
+{
+	const struct pagetrack_host host = { .syscall = own_call };
+	struct pagetrack p = { .pid = getpid(), .tier = PAGE_TIER_SCAN, .uffd = -1, .pagemap_fd = pagemap_open(getpid()) };
+	char *page = mmap(NULL, MAPS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int err = p.pagemap_fd < 0 ? p.pagemap_fd : page == MAP_FAILED ? -ENOMEM : 0;
+
+	if (!err)
+		err = scan_open(&p, &host);
+	if (!err)
+		err = sees_a_write(&p, page);
+	if (p.uffd >= 0)
+		close(p.uffd);
+	if (p.pagemap_fd >= 0)
+		close(p.pagemap_fd);
+	if (page != MAP_FAILED)
+		munmap(page, MAPS_PAGE);
+	return err;
+}
