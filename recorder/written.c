@@ -122,7 +122,7 @@ int written_for_clock(struct recording *r, struct task *t, struct page_list *l)
 	if (!mm->clocked) {
 		struct page_list none = { 0 };
 
-		err = written_ever(t, false, l);
+		err = written_ever(t, true, l);
 		if (!err && mm->pages)
 			err = pagetrack_collect(mm->pages, &ours, 1, &none);
 		if (!err)
