@@ -10,9 +10,9 @@
 #include "cli/target_files.h"
 #include "common/err.h"
 #include "replayer/agent.h"
+#include "replayer/codeview.h"
 #include "replayer/objelf.h"
 #include "replayer/timeline.h"
-#include "tracee/agentcode.h"
 #include "tracee/elfsym.h"
 #include "tracee/remote.h"
 #include "tracee/sysfmt.h"
@@ -113,8 +113,7 @@ static int64_t rt_read(void *self, uint64_t addr, void *out, size_t n)
 
 	if (!t)
 		return -ESRCH;
-	got = mem_read_some(t->host->mem_fd, addr, out, n);
-	agent_unpatch(t->host->mem_fd, addr, out, got);
+	got = codeview_read(timeline_now(((struct replay_target *)self)->tl), t, addr, out, n);
 	return got || !n ? (int64_t)got : -EFAULT;
 }
 
