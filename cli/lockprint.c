@@ -35,12 +35,17 @@ int32_t lock_tid(const struct lockprinter *p, uint32_t task)
 
 uint32_t lock_waited_for(const struct lockprinter *p, const struct lock_deadlock *d, size_t i)
 {
-	return p->waits[d->waits[(i + 1) % d->n]].task;
+	return d->open && i + 1 == d->n ? 0 : p->waits[d->waits[(i + 1) % d->n]].task;
 }
 
-bool lock_is_used(const struct lock *l)
+bool lock_is_used(const struct lockprinter *p, size_t i)
 {
-	return l->n_acquired || l->n_failed || l->n_released || l->owner;
+	const struct lock *l = &p->locks[i];
+	bool waited_for = false;
+
+	for (size_t k = 0; k < p->n_waits; k++)
+		waited_for |= p->waits[k].lock == i;
+	return waited_for || l->n_acquired || l->n_failed || l->n_released || l->owner;
 }
 
 static void put_str(const char *s)
@@ -201,12 +206,15 @@ static void print_cycle(struct lockprinter *p, const struct lock_cycle *c, size_
 
 static void print_deadlock(struct lockprinter *p, const struct lock_deadlock *d)
 {
-	printf("\nDEADLOCK at the end of this trace: %s\n", d->n == 1 ? "a thread waits for itself" : "threads wait for one another");
+	if (d->open)
+		puts("\nwaiting at the end of this trace: threads for others that wait themselves");
+	else
+		printf("\nDEADLOCK at the end of this trace: %s\n", d->n == 1 ? "a thread waits for itself" : "threads wait for one another");
 	for (size_t i = 0; i < d->n; i++) {
 		const struct lock_wait *w = &p->waits[d->waits[i]];
 		const struct lock *l = &p->locks[w->lock];
 		uint32_t by = lock_waited_for(p, d, i);
-		const struct lock_hold *h = lockbook_hold(p->r->book, w->lock, by);
+		const struct lock_hold *h = by ? lockbook_hold(p->r->book, w->lock, by) : NULL;
 
 		printf("    thread %d %s", lock_tid(p, w->task), lock_op_verb(w->op));
 		if (w->op == LOCK_JOIN)
@@ -217,7 +225,11 @@ static void print_deadlock(struct lockprinter *p, const struct lock_deadlock *d)
 		put_site(p, l->proc, w->enter.site);
 		printf(", event %" PRIu64, w->enter.event_no);
 		if (h) {
-			printf("; thread %d has held it since event %" PRIu64 ", taken at ", lock_tid(p, by), h->since.event_no);
+			if (by == w->task)
+				fputs("; it has held it itself", stdout);
+			else
+				printf("; thread %d has held it", lock_tid(p, by));
+			printf(" since event %" PRIu64 ", taken at ", h->since.event_no);
 			put_site(p, l->proc, h->since.site);
 		}
 		putchar('\n');
@@ -229,7 +241,7 @@ static void print(struct lockprinter *p, bool all)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_locks; i++) {
-		if (!lock_is_used(&p->locks[i]))
+		if (!lock_is_used(p, i))
 			continue;
 		print_lock(p, &p->locks[i], all);
 		n++;

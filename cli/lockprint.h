@@ -29,8 +29,8 @@ const char *lock_type_name(enum lock_type type);
 /** What a thread that has not returned from it is doing, as a verb with a space behind it. */
 const char *lock_op_verb(enum lock_op op);
 int32_t lock_tid(const struct lockprinter *p, uint32_t task);
-/** The thread that a wait of a deadlock is for. */
+/** The thread that a wait of a deadlock is for; 0: the last of an open one. */
 uint32_t lock_waited_for(const struct lockprinter *p, const struct lock_deadlock *d, size_t i);
-bool lock_is_used(const struct lock *l);
+bool lock_is_used(const struct lockprinter *p, size_t i);
 
 #endif

@@ -94,11 +94,12 @@ static void put_deadlock(struct lockprinter *p, struct json *j, const struct loc
 		const struct lock_wait *w = &p->waits[d->waits[i]];
 		const struct lock *l = &p->locks[w->lock];
 		uint32_t by = lock_waited_for(p, d, i);
-		const struct lock_hold *h = lockbook_hold(p->r->book, w->lock, by);
+		const struct lock_hold *h = by ? lockbook_hold(p->r->book, w->lock, by) : NULL;
 
 		json_object(j, NULL);
 		json_i64(j, "tid", lock_tid(p, w->task));
-		json_i64(j, "waits_for_tid", lock_tid(p, by));
+		if (by)
+			json_i64(j, "waits_for_tid", lock_tid(p, by));
 		json_u64(j, "lock", w->lock);
 		json_u64(j, "event", w->enter.event_no);
 		put_site(p, j, "site", l->proc, w->enter.site);
@@ -107,6 +108,16 @@ static void put_deadlock(struct lockprinter *p, struct json *j, const struct loc
 			put_site(p, j, "held_site", l->proc, h->since.site);
 		}
 		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void put_deadlocks(struct lockprinter *p, struct json *j, const char *key, bool open)
+{
+	json_array(j, key);
+	for (size_t i = 0; i < p->n_deadlocks; i++) {
+		if (p->deadlocks[i].open == open)
+			put_deadlock(p, j, &p->deadlocks[i]);
 	}
 	json_array_end(j);
 }
@@ -120,7 +131,7 @@ void lockprint_json(struct lockprinter *p)
 	json_bool(&j, "complete", !p->r->incomplete);
 	json_array(&j, "locks");
 	for (size_t i = 0; i < p->n_locks; i++) {
-		if (lock_is_used(&p->locks[i]))
+		if (lock_is_used(p, i))
 			put_lock(p, &j, i);
 	}
 	json_array_end(&j);
@@ -128,10 +139,8 @@ void lockprint_json(struct lockprinter *p)
 	for (size_t i = 0; i < p->n_cycles; i++)
 		put_cycle(p, &j, &p->cycles[i]);
 	json_array_end(&j);
-	json_array(&j, "deadlocks");
-	for (size_t i = 0; i < p->n_deadlocks; i++)
-		put_deadlock(p, &j, &p->deadlocks[i]);
-	json_array_end(&j);
+	put_deadlocks(p, &j, "deadlocks", false);
+	put_deadlocks(p, &j, "waiting", true);
 	json_object_end(&j);
 	putchar('\n');
 }

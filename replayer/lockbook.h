@@ -83,8 +83,9 @@ struct lock_cycle {
 	size_t *edges;            /* each from where the last one led to */
 };
 
-/* Each waits for the next one, the last for the first. */
+/* Each waits for the next one, the last for the first, or, if it is open, for nobody that could be told. */
 struct lock_deadlock {
+	bool open;
 	size_t n;
 	size_t *waits;
 };

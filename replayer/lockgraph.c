@@ -317,7 +317,7 @@ static size_t follow(const struct lockbook *b, size_t *way, size_t n, bool *been
 	return 0;
 }
 
-static int add_deadlock(struct lockbook *b, const size_t *way, size_t n)
+static int add_deadlock(struct lockbook *b, const size_t *way, size_t n, bool open)
 {
 	struct lock_deadlock *d = GROW(b->deadlocks, b->n_deadlocks, b->cap_deadlocks);
 	size_t *copy = malloc(n * sizeof(*copy));
@@ -327,9 +327,50 @@ static int add_deadlock(struct lockbook *b, const size_t *way, size_t n)
 		return -ENOMEM;
 	}
 	memcpy(copy, way, n * sizeof(*copy));
-	*d = (struct lock_deadlock){ .n = n, .waits = copy };
+	*d = (struct lock_deadlock){ .open = open, .n = n, .waits = copy };
 	b->n_deadlocks++;
 	return 0;
+}
+
+/* The innermost call of somebody that call i waits for. */
+static size_t behind(const struct lockbook *b, size_t i)
+{
+	for (size_t k = 0; k < b->n_waits; k++) {
+		if (k != i && wait_of(b, b->waits[k].task) == k && holds_against(b, &b->waits[i], b->waits[k].task))
+			return k;
+	}
+	return NO_LOCK;
+}
+
+static bool is_waited_for(const struct lockbook *b, size_t i)
+{
+	for (size_t k = 0; k < b->n_waits; k++) {
+		if (k != i && wait_of(b, b->waits[k].task) == k && behind(b, k) == i)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Who waits for somebody that waits, in turn, for nobody known: for a condition, a semaphore. Each is told of from its beginning.
+ * @told  who is part of a deadlock: there a chain ends.
+ */
+static int find_chains(struct lockbook *b, size_t *way, const bool *told)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < b->n_waits; i++) {
+		size_t n = 1;
+
+		if (told[i] || wait_of(b, b->waits[i].task) != i || behind(b, i) == NO_LOCK || is_waited_for(b, i))
+			continue;
+		way[0] = i;
+		/* No ring can be entered but one that was told, so this comes to an end. */
+		while (n < b->n_waits && !told[way[n - 1]] && (way[n] = behind(b, way[n - 1])) != NO_LOCK)
+			n++;
+		err = add_deadlock(b, way, n, true);
+	}
+	return err;
 }
 
 int lockgraph_find_deadlocks(struct lockbook *b)
@@ -349,8 +390,10 @@ int lockgraph_find_deadlocks(struct lockbook *b)
 		for (size_t k = 0; k < n; k++)
 			told[way[k]] = true;
 		if (n)
-			err = add_deadlock(b, way, n);
+			err = add_deadlock(b, way, n, false);
 	}
+	if (!err)
+		err = find_chains(b, way, told);
 	free(way);
 	free(been);
 	free(told);

@@ -62,6 +62,7 @@ static bool needs_run(const struct event *ev)
 
 #define PATIENCE 100             /* times the recorded time, */
 #define PATIENCE_NS 5000000000u  /* and so long on top, until an instant will not come any more */
+#define LOCK_STOP_NS 100000u     /* and for each stop at a lock function */
 
 /* The task's processor time by which it will have run what took it at most so long when recorded. 0: not known. */
 static uint64_t give_up_at(struct session *s, uint64_t recorded)
@@ -82,8 +83,8 @@ static void look_up(struct run *r)
 {
 	if (r->ctl && r->ctl->interrupted && !r->interrupt_sent && r->ctl->interrupted(r->ctl->arg))
 		interrupt(r, &r->interrupt_sent);
-	/* With a watch each write to its pages may be a stop, with locks each call: nothing can be said about the time that takes. */
-	if (r->watch || r->late || r->s->locks)
+	/* With a watch each write to its pages may be a stop: nothing can be said about the time that takes. */
+	if (r->watch || r->late)
 		return;
 	if (!r->deadline_ns)
 		r->deadline_ns = give_up_at(r->s, r->ev->time_ns);
@@ -493,6 +494,8 @@ static int advance(struct run *r, bool first)
 		if (r->deadline_ns)
 			r->deadline_ns += r->pass_ns;
 	}
+	if (r->s->locks && r->deadline_ns)
+		r->deadline_ns += LOCK_STOP_NS;
 	if (!got)
 		got = lockhook_depart(r->s, r->t, &r->traps, r->sites);
 	if (got)

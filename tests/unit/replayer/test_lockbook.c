@@ -315,6 +315,29 @@ static void waiting_is_no_deadlock(void **state)
 	assert_int_equal(n_deadlocks(NULL), 0);
 }
 
+/* 2 waits for 1, which waits for a condition, and 3 waits for 2. */
+static void a_chain_is_told_from_its_beginning(void **state)
+{
+	const struct lock_event wait = { .phase = LOCK_ENTER, .op = LOCK_COND_WAIT, .task = 1, .proc = 1, .obj = 0x7000, .mutex = C };
+	const struct lock_deadlock *d;
+	const struct lock_wait *w;
+
+	(void)state;
+	lock(1, A);
+	lock(1, C);
+	lock(2, B);
+	lockbook_event(book, &wait);
+	ask(2, A);
+	ask(3, B);
+	assert_int_equal(lockbook_finish(book), 0);
+	assert_int_equal(lockbook_deadlocks(book, &d), 1);
+	lockbook_waits(book, &w);
+	assert_true(d->open);
+	assert_int_equal(d->n, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(w[d->waits[i]].task, 3 - i);
+}
+
 static void the_dead_do_not_wait(void **state)
 {
 	(void)state;
@@ -345,7 +368,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(counts_and_order), TEST(longest), TEST(recursive), TEST(made_anew), TEST(cond_gives_and_takes), TEST(two_orders),
 		TEST(ring), TEST(one_task_alone), TEST(guarded), TEST(not_always_guarded), TEST(readers), TEST(tried),
-		TEST(deadlock_of_two), TEST(deadlock_with_oneself), TEST(deadlock_by_join), TEST(waiting_is_no_deadlock),
+		TEST(deadlock_of_two), TEST(deadlock_with_oneself), TEST(deadlock_by_join), TEST(waiting_is_no_deadlock), TEST(a_chain_is_told_from_its_beginning),
 		TEST(the_dead_do_not_wait), TEST(many_locks),
 	};
 
