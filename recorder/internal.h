@@ -119,6 +119,11 @@ struct task {
 	uint64_t child_settid;          /* where the kernel wrote the child's id, in the child's memory; 0 */
 	int32_t child_sees;             /* what it wrote there */
 
+	struct task *holder;            /* the one of the program that has attached to it by ptrace(2): it does not run */
+	bool held_told;                 /* wait(2) has told the holder so */
+	struct sys_range answer[2];     /* what nested.c has written in answer to its present call */
+	unsigned n_answers;
+
 	uint64_t clear_tid;             /* set_tid_address(2) */
 	uint64_t robust_list;           /* set_robust_list(2) */
 	struct stack_range stack;       /* its stack, if certain; start == end: unknown */
@@ -327,6 +332,11 @@ void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_stru
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);
 void quirk_exit(struct recording *r, struct task *t);
+
+/* nested.c: the program's own ptrace(2) */
+void nested_entry(struct recording *r, struct task *t);   /* may answer t's call */
+void nested_exit(struct recording *r, struct task *t);    /* the writes of that, for the event under construction */
+void nested_ended(struct recording *r, const struct task *t);   /* t ends, and holds nobody any more */
 
 /* trap.c: instructions whose results differ from run to run */
 /* Do what the trapping instruction at rip would do, and record it. False: there is none. */

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "tracee/layout.h"
@@ -174,6 +173,10 @@ void quirk_entry(struct recording *r, struct task *t)
 	case SYS_seccomp:
 		seccomp_call(r, t);
 		break;
+	case SYS_ptrace:
+	case SYS_wait4:
+		nested_entry(r, t);
+		break;
 	case SYS_sched_setaffinity:
 		entry_setaffinity(r, t);
 		break;
@@ -247,25 +250,12 @@ void tell_once(struct recording *r, bool *told, const char *text)
 		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
 }
 
-/* A process has one tracer at most, and that is us. */
-static void exit_ptrace(struct recording *r, const struct task *t)
-{
-	static const char text[] = "the program wanted to trace another one (ptrace) and was refused with EPERM: what is recorded has a "
-				   "tracer already; record what strace or a debugger would run, not strace or the debugger; "
-				   "a sanitizer's leak check needs ASAN_OPTIONS=detect_leaks=0";
-
-	if (t->call.ret == -EPERM &&
-	    (t->call.arg[0] == PTRACE_TRACEME || t->call.arg[0] == PTRACE_ATTACH || t->call.arg[0] == PTRACE_SEIZE))
-		tell_once(r, &r->ptrace_refused, text);
-}
-
 void quirk_exit(struct recording *r, struct task *t)
 {
 	/* The kernel hands out the numbers before it knows whether there will be sockets. */
 	if (t->call.nr == SYS_socketpair && t->call.ret < 0)
 		ev_write_memory(r, t, t->call.arg[3], 2 * sizeof(int));
-	if (t->call.nr == SYS_ptrace)
-		exit_ptrace(r, t);
+	nested_exit(r, t);
 	if (t->call.nr == SYS_prctl && t->call.arg[0] == PR_GET_TSC)
 		exit_get_tsc(r, t);
 	if (t->call.nr == SYS_rt_sigaction)

@@ -141,7 +141,7 @@ static void new_slice(struct recording *r)
 
 static bool is_ready(const struct task *t)
 {
-	return t->state == TASK_READY;
+	return t->state == TASK_READY && !t->holder;
 }
 
 bool sched_others_ready(const struct recording *r, const struct task *t)

@@ -127,6 +127,7 @@ struct task *task_by_tid(struct recording *r, pid_t tid)
 
 void task_remove(struct recording *r, struct task *t)
 {
+	nested_ended(r, t);
 	for (struct task **at = &r->tasks; *at; at = &(*at)->next) {
 		if (*at == t) {
 			*at = t->next;
@@ -481,6 +482,7 @@ void task_exiting(struct recording *r, struct task *t)
 	ev_end(r);
 	t->state = TASK_DEAD;
 	t->have_stop = false;
+	nested_ended(r, t);
 	leave_mm(t);
 }
 
