@@ -158,6 +158,7 @@ struct object_entry {
 	bool named;                     /* shared, and others could know it: not new anonymous memory */
 	bool outsider;                  /* somebody who is not recorded can write to it, and that was told */
 	uint64_t outsider_ns;           /* when somebody was looked for last */
+	bool outsider_due;              /* somebody is looked for now */
 	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
 	struct known_sites *known;      /* of a whole one: agent_known.c */
 	uint64_t *have;                 /* bitmap of the pages already stored */
@@ -187,6 +188,7 @@ struct recording {
 	bool root_done;
 	int root_status;
 	struct object_entry *objects;
+	uint64_t outsider_next_ns;      /* processes are not looked at before */
 	struct sec_filter *filters;     /* all there are */
 	uint64_t proc_dev;              /* st_dev of /proc */
 
@@ -283,7 +285,8 @@ void file_written(struct recording *r, struct task *t, const struct sys_call *c)
 /* outsider.c: memory that others write to */
 /* Look for somebody who is not recorded and can write to shared memory. @fd: its file, or -1. */
 void outsider_look(struct recording *r, struct object_entry *o, int fd);
-void outsider_look_again(struct recording *r);   /* at all there is */
+/* At all there is. @last: nobody is left who could find out later. */
+void outsider_look_again(struct recording *r, bool last);
 
 /* aspace.c: what a call did to the address space */
 /* Mappings of objects in [addr, addr + len), as the kernel has them now, become AS_MAP operations. */

@@ -18,7 +18,8 @@
 #include "common/scope.h"
 #include "tracee/procfile.h"
 
-#define AGAIN_NS 1000000000u    /* looking at all processes takes some milliseconds */
+#define AGAIN_NS 1000000000u    /* an object is looked at again after that time */
+#define SHARE 20                /* looking at all processes takes milliseconds: at most one part in so many of the time */
 
 /*
  * A read lease is only given on a file that nobody has open for writing, or mapped so: fcntl(2). One that is broken in this moment
@@ -41,22 +42,6 @@ static bool is_recorded(const struct recording *r, pid_t pid)
 	return false;
 }
 
-static bool maps_for_writing(pid_t pid, const struct object_entry *o)
-{
-	struct maps maps = { 0 };
-	bool found = false;
-
-	if (maps_read(pid, &maps))
-		return false;
-	for (size_t i = 0; !found && i < maps.n; i++) {
-		const struct mapping *m = &maps.v[i];
-
-		found = m->shared && m->prot & PROT_WRITE && m->ino == o->ino && m->dev == o->dev;
-	}
-	maps_free(&maps);
-	return found;
-}
-
 static bool is_for_writing(pid_t pid, const char *fd)
 {
 	char file[300], text[256];
@@ -65,24 +50,14 @@ static bool is_for_writing(pid_t pid, const char *fd)
 	return procfile_read(pid, file, text, sizeof(text)) && (procfile_number(text, "flags:", 8) & O_ACCMODE) != O_RDONLY;
 }
 
-static bool has_open_for_writing(pid_t pid, const struct object_entry *o)
+/* The one of those to be looked at now that is this file. */
+static struct object_entry *sought(const struct recording *r, uint64_t dev, uint64_t ino)
 {
-	char path[64], file[400];
-	struct dirent *e;
-	struct stat st;
-	bool found = false;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
-		found = isdigit((unsigned char)e->d_name[0]) && stat(file, &st) == 0 && S_ISREG(st.st_mode) &&
-			st.st_ino == o->ino && (st.st_dev == o->st_dev || st.st_dev == o->dev) && is_for_writing(pid, e->d_name);
+	for (struct object_entry *o = r->objects; o; o = o->next) {
+		if (o->outsider_due && !o->outsider && o->ino == ino && (o->dev == dev || o->st_dev == dev))
+			return o;
 	}
-	if (d)
-		closedir(d);
-	return found;
+	return NULL;
 }
 
 static void tell(struct recording *r, struct object_entry *o, pid_t pid, const char *how)
@@ -99,51 +74,113 @@ static void tell(struct recording *r, struct object_entry *o, pid_t pid, const c
 		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
 }
 
-static void look_at(struct recording *r, struct object_entry *o, pid_t pid)
+static void look_at_maps(struct recording *r, pid_t pid)
 {
-	if (maps_for_writing(pid, o))
-		tell(r, o, pid, "mapped for writing");
-	else if (has_open_for_writing(pid, o))
-		tell(r, o, pid, "open for writing");
+	struct maps maps = { 0 };
+
+	if (maps_read(pid, &maps))
+		return;
+	for (size_t i = 0; i < maps.n; i++) {
+		const struct mapping *m = &maps.v[i];
+		struct object_entry *o = m->shared && m->prot & PROT_WRITE && m->ino ? sought(r, m->dev, m->ino) : NULL;
+
+		if (o)
+			tell(r, o, pid, "mapped for writing");
+	}
+	maps_free(&maps);
 }
 
-/* Those that we may not look at stay unknown. */
-static void look_at_all(struct recording *r, struct object_entry *o)
+static void look_at_descriptors(struct recording *r, pid_t pid)
 {
+	char path[64], file[400];
 	struct dirent *e;
-	DIR *d = opendir("/proc");
+	struct stat st;
+	DIR *d;
 
-	while (d && !o->outsider && (e = readdir(d))) {
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		struct object_entry *o = NULL;
 
-		if (pid > 0 && pid != getpid() && !is_recorded(r, pid))
-			look_at(r, o, pid);
+		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
+		if (isdigit((unsigned char)e->d_name[0]) && stat(file, &st) == 0 && S_ISREG(st.st_mode))
+			o = sought(r, st.st_dev, st.st_ino);
+		if (o && is_for_writing(pid, e->d_name))
+			tell(r, o, pid, "open for writing");
 	}
 	if (d)
 		closedir(d);
-	o->outsider_ns = now_ns();
+}
+
+/* Those that we may not look at stay unknown. */
+static void look_at_all(struct recording *r)
+{
+	uint64_t began = now_ns(), ended;
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+
+	while (d && (e = readdir(d))) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+		if (pid <= 0 || pid == getpid() || is_recorded(r, pid))
+			continue;
+		look_at_maps(r, pid);
+		look_at_descriptors(r, pid);
+	}
+	if (d)
+		closedir(d);
+	ended = now_ns();
+	r->outsider_next_ns = ended + SHARE * (ended - began);
+}
+
+/* Whether an object is to be looked at. @fd: its file, or -1. */
+static bool is_due(struct object_entry *o, int fd, uint64_t now)
+{
+	if (!o->named || !o->ino || o->outsider || (o->outsider_ns && now - o->outsider_ns < AGAIN_NS))
+		return false;
+	o->outsider_ns = now;
+	return fd < 0 || !nobody_can_write(fd);
 }
 
 void outsider_look(struct recording *r, struct object_entry *o, int fd)
 {
-	if (o->outsider || !o->ino || (o->outsider_ns && now_ns() - o->outsider_ns < AGAIN_NS))
+	uint64_t now = now_ns();
+
+	if (now < r->outsider_next_ns)
 		return;
-	if (fd < 0 || !nobody_can_write(fd))
-		look_at_all(r, o);
+	o->outsider_due = is_due(o, fd, now);
+	if (o->outsider_due)
+		look_at_all(r);
+	o->outsider_due = false;
 }
 
-void outsider_look_again(struct recording *r)
+static int open_of(const struct object_entry *o)
 {
-	for (struct object_entry *o = r->objects; o; o = o->next) {
-		autoclose int fd = o->shared && o->path && *o->path == '/' ? open(o->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-		struct stat st;
+	int fd = o->path && *o->path == '/' ? open(o->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	struct stat st;
 
-		if (!o->shared || !o->named)
-			continue;
-		if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != o->ino)) {
-			close(fd);
-			fd = -1;
-		}
-		outsider_look(r, o, fd);
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != o->ino)) {
+		close(fd);
+		fd = -1;
 	}
+	return fd;
+}
+
+void outsider_look_again(struct recording *r, bool last)
+{
+	uint64_t now = now_ns();
+	bool any = false;
+
+	if (now < r->outsider_next_ns && !last)
+		return;
+	for (struct object_entry *o = r->objects; o; o = o->next) {
+		autoclose int fd = o->shared && o->named ? open_of(o) : -1;
+
+		o->outsider_due = o->shared && is_due(o, fd, now);
+		any |= o->outsider_due;
+	}
+	if (any)
+		look_at_all(r);
+	for (struct object_entry *o = r->objects; o; o = o->next)
+		o->outsider_due = false;
 }

@@ -436,6 +436,15 @@ static size_t shared_words(struct recording *r, struct task *t, const uint64_t *
 	return n_out;
 }
 
+static bool is_alone(const struct recording *r, const struct task *t)
+{
+	for (const struct task *o = r->tasks; o; o = o->next) {
+		if (o != t && o->state != TASK_DEAD)
+			return false;
+	}
+	return true;
+}
+
 /* A task in PTRACE_EVENT_EXIT: let it die, and record what the kernel writes while it does. */
 void task_exiting(struct recording *r, struct task *t)
 {
@@ -447,8 +456,8 @@ void task_exiting(struct recording *r, struct task *t)
 	unsigned long code = 0;
 	int status;
 
-	if (last_of_mm && t->mm->has_shared)
-		outsider_look_again(r);
+	if (last_of_mm && (t->mm->has_shared || is_alone(r, t)))
+		outsider_look_again(r, is_alone(r, t));
 	ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &code);
 	status = (int)code;
 	syscall_enter(r, t);
