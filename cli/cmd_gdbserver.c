@@ -15,7 +15,7 @@
 #include "common/scope.h"
 #include "gdbserver/server.h"
 
-enum { OPT_STDIO = 256, OPT_PORT, OPT_HOST, OPT_AT, OPT_NO_INDEX };
+enum { OPT_STDIO = 256, OPT_PORT, OPT_HOST, OPT_AT, OPT_NO_INDEX, OPT_ANY_CPU };
 
 static const struct cli_opt opts[] = {
 	{ OPT_STDIO, "stdio", NULL, "talk through standard input and output" },
@@ -25,6 +25,7 @@ static const struct cli_opt opts[] = {
 	{ OPT_AT, "at", "WHERE", "begin there: start (the default), end, or right before the event of that number" },
 	{ 'p', "process", "PID|NAME", "debug this process of the recorded tree; without this, the first one" },
 	{ OPT_NO_INDEX, "no-index", NULL, "neither use nor write FILE.idx, which keeps what makes the next replay faster" },
+	{ OPT_ANY_CPU, "any-cpu", NULL, "replay also where this processor lacks instructions that the program was told of" },
 	{ 0 },
 };
 
@@ -38,7 +39,7 @@ static const char help[] =
 struct server_args {
 	const char *process, *at, *host, *port_text;
 	uint64_t port;
-	bool stdio, no_index;
+	bool stdio, no_index, any_cpu;
 };
 
 /*
@@ -94,7 +95,7 @@ static int serve_trace(const char *path, const struct server_args *s)
 	struct target target = { 0 };
 	char sentence[1024] = "", learned[PATH_MAX];
 	struct trace *t;
-	int err, ret = tracefile_open(path, &t);
+	int err, ret = tracefile_open_replay(path, s->any_cpu, &t);
 
 	if (ret)
 		return ret;
@@ -129,6 +130,7 @@ static int run(const struct command *self, int argc, char **argv)
 		case OPT_HOST: s.host = a.value; break;
 		case OPT_AT: s.at = a.value; break;
 		case OPT_NO_INDEX: s.no_index = true; break;
+		case OPT_ANY_CPU: s.any_cpu = true; break;
 		case 'p': s.process = a.value; break;
 		}
 	}

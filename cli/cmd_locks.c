@@ -13,11 +13,12 @@
 #include "common/err.h"
 #include "common/scope.h"
 
-enum { OPT_JSON = 256, OPT_ALL };
+enum { OPT_JSON = 256, OPT_ALL, OPT_ANY_CPU };
 
 static const struct cli_opt opts[] = {
 	{ OPT_ALL, "all", NULL, "print the whole order of each lock's holders; without this, its beginning" },
 	{ OPT_JSON, "json", NULL, "as JSON, with the whole order" },
+	{ OPT_ANY_CPU, "any-cpu", NULL, "replay also where this processor lacks instructions that the program was told of" },
 	{ 0 },
 };
 
@@ -35,7 +36,7 @@ static const char help[] =
 	"\n"
 	"Exit status: 0; 124 if the recording was cut short; 125 if it could not be read or replayed.";
 
-static int locks(const char *path, enum lockprint_style style)
+static int locks(const char *path, enum lockprint_style style, bool any_cpu)
 {
 	autofree struct locks_result *r = calloc(1, sizeof(*r));
 	struct procs procs;
@@ -44,7 +45,7 @@ static int locks(const char *path, enum lockprint_style style)
 
 	if (!r)
 		return fail("out of memory");
-	status = tracefile_open(path, &t);
+	status = tracefile_open_replay(path, any_cpu, &t);
 	if (status)
 		return status;
 	err = locks_run(t, r);
@@ -71,7 +72,7 @@ static int locks(const char *path, enum lockprint_style style)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	bool json = false, all = false;
+	bool json = false, all = false, any_cpu = false;
 	char path[PATH_MAX];
 	struct args a;
 	int opt, err;
@@ -80,11 +81,12 @@ static int run(const struct command *self, int argc, char **argv)
 	while ((opt = args_next(&a)) >= 0) {
 		json |= opt == OPT_JSON;
 		all |= opt == OPT_ALL;
+		any_cpu |= opt == OPT_ANY_CPU;
 	}
 	if (opt == ARGS_DONE)
 		return a.status;
 	err = tracefile_name(&a, path, sizeof(path));
-	return err ? err : locks(path, json ? LOCKPRINT_JSON : all ? LOCKPRINT_ALL : LOCKPRINT_SOME);
+	return err ? err : locks(path, json ? LOCKPRINT_JSON : all ? LOCKPRINT_ALL : LOCKPRINT_SOME, any_cpu);
 }
 
 const struct command cmd_locks = {

@@ -15,7 +15,7 @@
 #include "common/scope.h"
 #include "replayer/replay.h"
 
-enum { OPT_AT = 256, OPT_NO_GDB, OPT_GDB, OPT_VERIFY, OPT_QUIET, OPT_NO_INDEX };
+enum { OPT_AT = 256, OPT_NO_GDB, OPT_GDB, OPT_VERIFY, OPT_QUIET, OPT_NO_INDEX, OPT_ANY_CPU };
 
 static const struct cli_opt opts[] = {
 	{ OPT_AT, "at", "WHERE", "begin there: start (the default), end, or right before the event of that number" },
@@ -27,6 +27,8 @@ static const struct cli_opt opts[] = {
 	{ OPT_VERIFY, "verify", "HOW", "with --no-gdb: full compares all memory that could differ, which is slow;\n"
 				       "normal (the default) compares what was recorded" },
 	{ OPT_NO_INDEX, "no-index", NULL, "neither use nor write FILE.idx, which keeps what makes the next replay faster" },
+	{ OPT_ANY_CPU, "any-cpu", NULL, "replay also where this processor lacks instructions that the program was told of;\n"
+					"the replay ends where one of them was executed" },
 	{ 0 },
 };
 
@@ -41,7 +43,7 @@ static const char help[] =
 
 struct replay_args {
 	const char *process, *at, *gdb, *verify;
-	bool no_gdb, quiet, no_index;
+	bool no_gdb, quiet, no_index, any_cpu;
 };
 
 static void say_report(const char *report)
@@ -101,7 +103,7 @@ static int server_command(const char *path, const struct replay_args *r, char *o
 	char self[PATH_MAX], file[PATH_MAX], word[4 * PATH_MAX];
 	const char *const words[] = {
 		self, "gdbserver", "--stdio", r->at ? "--at" : NULL, r->at, r->process ? "-p" : NULL, r->process,
-		r->no_index ? "--no-index" : NULL, "--", file,
+		r->no_index ? "--no-index" : NULL, r->any_cpu ? "--any-cpu" : NULL, "--", file,
 	};
 	size_t at = (size_t)snprintf(out, n, "target extended-remote | exec");
 
@@ -169,7 +171,7 @@ static int replay(const char *path, const struct replay_args *r, char **tail)
 {
 	struct timeline_opts where;
 	struct trace *t;
-	int ret = tracefile_open(path, &t);
+	int ret = tracefile_open_replay(path, r->any_cpu, &t);
 
 	if (ret)
 		return ret;
@@ -199,6 +201,7 @@ static int run(const struct command *self, int argc, char **argv)
 		case OPT_NO_GDB: r.no_gdb = true; break;
 		case OPT_QUIET: r.quiet = true; break;
 		case OPT_NO_INDEX: r.no_index = true; break;
+		case OPT_ANY_CPU: r.any_cpu = true; break;
 		case OPT_VERIFY: r.verify = a.value; break;
 		}
 	}

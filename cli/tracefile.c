@@ -10,6 +10,8 @@
 
 #include "cli/say.h"
 #include "common/err.h"
+#include "tracee/cpufeat.h"
+#include "tracee/xstate.h"
 
 #define SUFFIX ".rlv"
 #define STEM_MAX 200    /* bytes; leaves room for .NNNN.rlv below NAME_MAX */
@@ -84,6 +86,24 @@ int tracefile_open(const char *path, struct trace **ret_t)
 	if (err)
 		return fail("cannot open %s: %s", path, rl_strerror(err));
 	return 0;
+}
+
+/* What the program was told of may be in its code's way anywhere, and nothing that is executed names it. */
+int tracefile_open_replay(const char *path, bool any_cpu, struct trace **ret_t)
+{
+	uint32_t leaves[CPUFEAT_LEAVES][CPUFEAT_WORDS];
+	struct cpufeat here = { .xcr0 = xstate_xcr0(), .leaf = leaves, .n = cpufeat_read(leaves) };
+	int ret = tracefile_open(path, ret_t);
+	const struct trace_header *h = ret ? NULL : trace_header(*ret_t);
+	char names[512];
+
+	if (ret || any_cpu ||
+	    !cpufeat_missing(&(struct cpufeat){ .xcr0 = h->xcr0, .leaf = h->cpuid, .n = h->n_cpuid }, &here, names, sizeof(names)))
+		return ret;
+	trace_close(*ret_t);
+	*ret_t = NULL;
+	return fail("cannot replay %s here: when it was recorded, the program was told of instructions that this processor lacks: %s; "
+		    "replay it on a processor that has them, or with --any-cpu if you know that they were not used", path, names);
 }
 
 /* A file name that no command line takes for an option and no shell hides. */

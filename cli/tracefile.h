@@ -2,6 +2,7 @@
 #ifndef RELIVE_CLI_TRACEFILE_H
 #define RELIVE_CLI_TRACEFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,12 @@ int tracefile_name(const struct args *a, char *buf, size_t n);
  * that was cut short before its first event.
  */
 int tracefile_open(const char *path, struct trace **ret_t);
+
+/**
+ * Open @path for replaying. As tracefile_open(); also refused where this processor lacks an instruction set that the program
+ * was told of, unless @any_cpu.
+ */
+int tracefile_open_replay(const char *path, bool any_cpu, struct trace **ret_t);
 
 /** The name of the side file of the trace @path: what replays of it have learned. Empty if that is too long for a name. */
 void tracefile_learned(const char *path, char *buf, size_t n);

@@ -21,6 +21,7 @@
 #include "recorder/agent.h"
 #include "recorder/internal.h"
 #include "tracee/caps.h"
+#include "tracee/cpufeat.h"
 #include "tracee/confine.h"
 #include "tracee/layout.h"
 #include "tracee/pin.h"
@@ -75,25 +76,6 @@ static void cpu_model(char out[49])
 	out[48] = '\0';
 }
 
-#define CPUID_WORDS 6
-#define CPUID_MAX 32
-
-static uint32_t cpuid_leaves(uint32_t (*out)[CPUID_WORDS])
-{
-	static const uint32_t leaves[][2] = { { 0, 0 }, { 1, 0 }, { 7, 0 }, { 7, 1 }, { 0xd, 0 }, { 0xd, 1 },
-					      { 0x14, 0 }, { 0x80000001, 0 }, { 0x80000008, 0 } };
-	uint32_t n = 0;
-
-	for (; n < sizeof(leaves) / sizeof(leaves[0]); n++) {
-		uint32_t *o = out[n];
-
-		o[0] = leaves[n][0];
-		o[1] = leaves[n][1];
-		__cpuid_count(o[0], o[1], o[2], o[3], o[4], o[5]);
-	}
-	return n;
-}
-
 static const char *tier_name(int tier)
 {
 	/* What trying has shown to work is what every process will get. */
@@ -105,7 +87,7 @@ static int open_trace(struct recording *r)
 	struct utsname un;
 	struct timespec now;
 	char cwd[4096], model[49];
-	uint32_t leaves[CPUID_MAX][CPUID_WORDS];
+	uint32_t leaves[CPUFEAT_LEAVES][CPUFEAT_WORDS];
 	struct trace_header h = {
 		.relive_version = RELIVE_VERSION, .cwd = cwd, .cpu_model = model, .seed = r->rng,
 		.page_tracking = tier_name(r->opts->page_tier), .xcr0 = xstate_xcr0(), .cpu = (uint32_t)r->cpu,
@@ -119,7 +101,7 @@ static int open_trace(struct recording *r)
 	h.host = un.nodename;
 	h.kernel = un.release;
 	cpu_model(model);
-	h.n_cpuid = cpuid_leaves(leaves);
+	h.n_cpuid = cpufeat_read(leaves);
 	h.flags = r->cpuid_faults ? HDR_CPUID_TRAPPED : 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	h.start_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

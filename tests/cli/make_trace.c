@@ -27,7 +27,13 @@ static void check(int err, const char *what)
 	}
 }
 
-static struct trace_writer *create(const char *path, bool hostile)
+/* Of a processor that has everything there ever was: no real one does. */
+static const uint32_t cpuid_of_all[][6] = {
+	{ 1, 0, ~0u, ~0u, ~0u, ~0u }, { 7, 0, ~0u, ~0u, ~0u, ~0u }, { 7, 1, ~0u, ~0u, ~0u, ~0u },
+	{ 0x80000001, 0, ~0u, ~0u, ~0u, ~0u },
+};
+
+static struct trace_writer *create(const char *path, bool hostile, bool any)
 {
 	static const uint32_t cpuid[1][6] = { { 0, 0, 13, 1, 2, 3 } };
 	struct trace_header h = {
@@ -38,6 +44,11 @@ static struct trace_writer *create(const char *path, bool hostile)
 	};
 	struct trace_writer *w;
 
+	if (any) {
+		h.xcr0 = ~0ull;
+		h.cpuid = cpuid_of_all;
+		h.n_cpuid = sizeof(cpuid_of_all) / sizeof(cpuid_of_all[0]);
+	}
 	check(trace_create(path, &h, &w), "trace_create");
 	return w;
 }
@@ -154,7 +165,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	w = create(argv[2], hostile);
+	w = create(argv[2], hostile, !strcmp(kind, "cpu"));
 	if (!strcmp(kind, "long")) {
 		exec(w, false);
 		for (int i = 0; i < 20000; i++)
