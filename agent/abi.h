@@ -17,6 +17,7 @@
 #define AGENT_CODE        0x72010000
 #define AGENT_CODE_BYTES  0x10000
 #define AGENT_CPUID       0x72017000   /* a page of struct agent_cpuid: written at an exec, part of its checkpoint */
+#define AGENT_XCR0        0x72017fe0   /* u64, at its end: the recording processor's XCR0 */
 #define AGENT_TRAMPS      0x72018000   /* in the second half of the code: trampolines of sites within 2 GB */
 #define AGENT_DATA        0x72020000
 #define AGENT_STACK_TOP   0x72028000   /* grows down towards the descriptor table */
@@ -30,6 +31,7 @@
 #define AGENT_HDR_FAULT     (AGENT_CODE + 32)   /* u64: where the recorder sends a task that faults in the agent */
 #define AGENT_HDR_CPUID     (AGENT_CODE + 40)   /* u64: where trampolines of cpuid call */
 #define AGENT_HDR_TSC       (AGENT_CODE + 48)   /* u64: where trampolines of rdtsc call */
+#define AGENT_HDR_XSAVE     (AGENT_CODE + 56)   /* u64: where trampolines of xsavec call */
 #define AGENT_SYSCALL       (AGENT_CODE + 64)   /* `syscall`: the one address that the filter lets through */
 
 /* struct agent_ctl's members that assembly uses. */
@@ -42,7 +44,7 @@
 #define AGENT_CPUID_ANSWER 12
 #define AGENT_CPUID_USED   28
 #define AGENT_CPUID_BYTES  32
-#define AGENT_CPUID_MAX    127
+#define AGENT_CPUID_MAX    126
 
 /*
  * A trampoline: at +0 the traced call, at +AGENT_TRAMP_ENTER where the patched site jumps, at +AGENT_TRAMP_BACK where
@@ -60,6 +62,10 @@
  * its file and its trampolines equally far apart: at +32 it has `lea after(%rip), %rcx`, padded. That of a cpuid, rdtsc or
  * rdtscp calls *AGENT_HDR_CPUID or *AGENT_HDR_TSC; it has the instruction made to trap at +0 (that of a rdtscp, which is too
  * long, a rdtsc), and at +32 a jmp over the distance from itself to what comes after.
+ *
+ * Where what follows a cpuid cannot move, the instructions in front of it do: the site is theirs, and the cpuid stays where it is, made to trap.
+ * The site jumps to +42, where they are, followed by a jmp to +4; the jmp at +32 leads behind that one. An xsavec is longer than two bytes:
+ * it stands, made to trap, at +42, where a jmp at +0 leads, and nothing else is displaced.
  */
 #define AGENT_TRAMP_ENTER  4
 #define AGENT_TRAMP_BACK   24
@@ -81,17 +87,18 @@ struct agent_tramp_tail {
 	uint8_t moved_from[AGENT_MOVED_MAX];
 	uint8_t moved_to[AGENT_MOVED_MAX];
 	uint8_t original[AGENT_PATCH_MAX];      /* what stood at the site */
+	uint8_t before;                         /* so many bytes of it come before the instruction: none or all */
+	uint8_t more;                           /* bytes that the instruction is longer than 2 */
 };
 
 static inline int agent_is_rdtscp(const struct agent_tramp_tail *t)
 {
-	return t->original[1] == 0x01;
+	return t->more == 1;
 }
 
-/* The length of the site's instruction. Of those there are, only rdtscp has three bytes. */
 static inline uint8_t agent_insn_bytes(const struct agent_tramp_tail *t)
 {
-	return agent_is_rdtscp(t) ? 3 : 2;
+	return (uint8_t)(2 + t->more);
 }
 
 /* An answer that needs no stop. */
@@ -140,7 +147,8 @@ struct agent_ctl {
 	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */
 	uint64_t clock;        /* the kernel's own clock_gettime(2) for user mode; 0: not to be called */
 	uint32_t tsc;          /* enum agent_tsc */
-	uint8_t reserved[4096 - 68];
+	uint8_t unused[60];
+	uint8_t xsave[4096 - 128];   /* what the processor saves, before it is put into the program's memory: multiple of 64 */
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];
 };

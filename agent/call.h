@@ -25,8 +25,12 @@ long agent_syscall(long a0, long a1, long a2, long a3, long a4, long a5, long nr
 int agent_call(struct agent_frame *f);
 /* An rdtsc: its result in the frame, and where to go on in ctl->slow_target. */
 void agent_tsc(struct agent_frame *f);
+/* An xsavec: the same. */
+void agent_xsave(struct agent_frame *f);
 
 /* ---- io.c: the buffer ---- */
+
+void agent_copy(void *to, const void *from, uint64_t n);
 
 #define OUTS_MAX 18
 #define AGENT_OUT_MAX 65536   /* bytes: longer outputs are no better off in the buffer than behind a stop */

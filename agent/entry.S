@@ -9,6 +9,7 @@
 	.quad fault
 	.quad cpuid_entry
 	.quad tsc_entry
+	.quad xsave_entry
 	.balign 64
 	/* AGENT_SYSCALL */
 syscall_site:
@@ -97,6 +98,12 @@ fast_exit:
 	.balign 16
 tsc_entry:
 	CALL_WITH_FRAME agent_tsc
+	jmp	1f
+
+	/* By that of an xsavec, which changes nothing but memory. */
+	.balign 16
+xsave_entry:
+	CALL_WITH_FRAME agent_xsave
 	jmp	1f
 
 	/*

@@ -8,7 +8,7 @@
 
 #define BIG_COPY 32
 
-static void copy(void *to, const void *from, uint64_t n)
+void agent_copy(void *to, const void *from, uint64_t n)
 {
 	uint8_t *d = to;
 	const uint8_t *s = from;
@@ -221,7 +221,7 @@ int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result)
 	}
 	agent_outs(f, result, &o);
 	for (unsigned i = 0; i < o.n; i++) {
-		copy(at, (const void *)o.v[i].addr, o.v[i].len);
+		agent_copy(at, (const void *)o.v[i].addr, o.v[i].len);
 		at += o.v[i].len;
 	}
 	for (; (uint64_t)at % 8; at++)
@@ -264,7 +264,7 @@ int agent_replay(struct agent_ctl *ctl, struct agent_frame *f)
 	for (unsigned i = 0; i < o.n; i++) {
 		if (o.v[i].len > left)
 			return misfit();
-		copy((void *)o.v[i].addr, at, o.v[i].len);
+		agent_copy((void *)o.v[i].addr, at, o.v[i].len);
 		at += o.v[i].len;
 		left -= o.v[i].len;
 	}

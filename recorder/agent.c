@@ -217,11 +217,15 @@ static int put_inos(struct recording *r, struct mm *mm)
 	return mem_write(mm->mem_fd, CTL(inos), bits, sizeof(bits));
 }
 
-/* The answers that were given so far, for those that need no stop. */
-static int put_cpuid(const struct recording *r, struct mm *mm)
+/* What the processor is like: the answers that were given so far, for those that need no stop, and which registers it has. */
+static int put_processor(const struct recording *r, struct mm *mm)
 {
-	struct agent_cpuid v[AGENT_CPUID_MAX + 1] = { 0 };
+	struct agent_cpuid v[AGENT_CPUID_MAX + 2] = { 0 };
+	uint64_t xcr0 = xstate_xcr0();
 	size_t n = 0;
+
+	_Static_assert(AGENT_XCR0 == AGENT_CPUID + (AGENT_CPUID_MAX + 1) * sizeof(v[0]), "behind the table's end");
+	memcpy(&v[AGENT_CPUID_MAX + 1], &xcr0, sizeof(xcr0));
 
 	for (; n < r->n_cpuid && n < AGENT_CPUID_MAX; n++) {
 		const struct cpuid_answer *c = &r->cpuid[n];
@@ -229,7 +233,7 @@ static int put_cpuid(const struct recording *r, struct mm *mm)
 		v[n] = (struct agent_cpuid){ .leaf = c->leaf, .sub = c->sub, .sub_mask = cpuid_has_subleaves(c->leaf) ? ~0u : 0,
 					     .a = c->a, .b = c->b, .c = c->c, .d = c->d, .used = 1 };
 	}
-	return mem_write(mm->mem_fd, AGENT_CPUID, v, (n + 1) * sizeof(v[0]));
+	return mem_write(mm->mem_fd, AGENT_CPUID, v, sizeof(v));
 }
 
 int agent_map(struct recording *r, struct task *t)
@@ -243,9 +247,9 @@ int agent_map(struct recording *r, struct task *t)
 		return 0;
 	err = mem_write(t->mm->mem_fd, AGENT_CODE, agent_image, n);
 	if (!err)
-		err = mem_write(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, reserved));
+		err = mem_write(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, xsave));
 	if (!err)
-		err = put_cpuid(r, t->mm);
+		err = put_processor(r, t->mm);
 	if (!err)
 		err = put_inos(r, t->mm);
 	if (err)
@@ -626,10 +630,10 @@ static int step(struct task *t)
 	return 1;
 }
 
-/* Before the traced call: as if the site had not been reached. */
+/* Before the traced call: as if the instruction had not been reached. */
 static int back_to_site(struct task *t, struct user_regs_struct *regs, const struct patch *p)
 {
-	regs->rip = p->site;
+	regs->rip = p->site + p->tail.before;
 	return remote_setregs(t->tid, regs);
 }
 

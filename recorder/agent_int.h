@@ -5,10 +5,10 @@
 #include "agent/abi.h"
 #include "recorder/agent.h"
 
-/* A system call, or a cpuid or rdtsc, that jumps to its trampoline. */
+/* A system call, or a cpuid, rdtsc or xsavec, that jumps to its trampoline. */
 struct patch {
 	uint64_t site, tramp;
-	bool is_insn;
+	bool is_insn;                        /* an instruction's, not a call's */
 	struct agent_tramp_tail tail;
 	uint8_t n_displaced;                 /* bytes of the site's instructions; those behind them are padding */
 	uint8_t tramp_len;                   /* bytes of its code, so far */
@@ -48,7 +48,7 @@ struct agent_mm {
 };
 
 /* PATCH_HERE: of a system call, with an address in it. PATCH_ANYWHERE: without, as those of instructions that trap. PATCH_TSC: rdtscp, too. */
-enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID, PATCH_TSC };
+enum patch_form { PATCH_HERE, PATCH_ANYWHERE, PATCH_CPUID, PATCH_TSC, PATCH_XSAVE };
 
 #define TRAMPS_BYTES 0x10000ull
 #define REACH 0x60000000ull       /* how far below its sites a block of trampolines is looked for: well within 2 GB */
@@ -60,8 +60,8 @@ extern const uint8_t agent_image[], agent_image_end[];
  * 0, or -RL_EUNSUPPORTED with *ret_why.
  */
 int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form form, struct patch *ret, enum patch_refusal *ret_why);
-/** The same for a cpuid, in the form that fits anywhere; room: as insn_site.h says. */
-int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret);
+/** The same for a cpuid or xsavec at an address, in the form that fits anywhere. Its site may begin before it. */
+int patch_plan_insn(struct task *t, const struct insn_site *s, uint64_t at, uint64_t tramp, struct patch *ret);
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
 

@@ -55,16 +55,16 @@ static void find_block(struct task *t, const struct mapping *m, struct known_sit
 	maps_free(&maps);
 }
 
-static void plan_cpuids(struct task *t, const struct mapping *m, const struct object_entry *o, struct known_sites *k)
+static void plan_insns(struct task *t, const struct mapping *m, const struct object_entry *o, struct known_sites *k)
 {
 	for (size_t i = 0; i < o->sites.n && k->n < KNOWN_MAX; i++) {
 		const struct insn_site *s = &o->sites.v[i];
 		struct patch *p;
 
-		if (!s->is_cpuid || s->off < m->off || s->off >= m->off + (m->end - m->start))
+		if (s->off - s->lead < m->off || s->off >= m->off + (m->end - m->start))
 			continue;
 		p = GROW(k->v, k->n, k->cap);
-		if (p && patch_plan_cpuid(t, k->base + s->off, s->room, k->block + k->n * AGENT_TRAMP_BYTES, p) == 0)
+		if (p && patch_plan_insn(t, s, k->base + s->off, k->block + k->n * AGENT_TRAMP_BYTES, p) == 0)
 			k->n++;
 	}
 }
@@ -78,7 +78,7 @@ static struct known_sites *known_of(struct task *t, const struct mapping *m, str
 		return NULL;
 	find_block(t, m, o->known);
 	if (o->known->block)
-		plan_cpuids(t, m, o, o->known);
+		plan_insns(t, m, o, o->known);
 	return o->known;
 }
 

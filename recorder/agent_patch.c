@@ -86,7 +86,7 @@ static void put(struct patch *p, const void *bytes, size_t n)
 
 static bool is_insn(enum patch_form form)
 {
-	return form == PATCH_CPUID || form == PATCH_TSC;
+	return form >= PATCH_CPUID;
 }
 
 /* In place of the movabs: the same without an address. */
@@ -99,16 +99,33 @@ static void put_lea(struct patch *p, uint64_t after)
 	memcpy(p->code + AGENT_TRAMP_DONE + 3, &rel, 4);
 }
 
-/* An instruction that traps in place of the syscall, and nothing for rcx. */
+/* An instruction that traps in place of the syscall, or a jump to it, and nothing for rcx. */
 static void put_insn(struct patch *p, enum patch_form form, uint64_t after)
 {
+	static const uint8_t what[][2] = {
+		[PATCH_CPUID] = { INSN_SITE_TRAP, 0xa2 }, [PATCH_TSC] = { INSN_SITE_TRAP, 0x31 },
+		[PATCH_XSAVE] = { 0xeb, AGENT_TRAMP_MOVED - 2 },
+	};
 	static const uint8_t jmp[] = { 0xeb, 8 };
 	uint64_t distance = after - p->tramp;
 
-	p->code[0] = INSN_SITE_TRAP;
-	p->code[1] = form == PATCH_CPUID ? 0xa2 : 0x31;
+	memcpy(p->code, what[form], sizeof(what[form]));
 	memcpy(p->code + AGENT_TRAMP_DONE, jmp, sizeof(jmp));
 	memcpy(p->code + AGENT_TRAMP_DONE + 2, &distance, 8);
+}
+
+static uint32_t entry_of(enum patch_form form)
+{
+	switch (form) {
+	case PATCH_CPUID:
+		return AGENT_HDR_CPUID;
+	case PATCH_TSC:
+		return AGENT_HDR_TSC;
+	case PATCH_XSAVE:
+		return AGENT_HDR_XSAVE;
+	default:
+		return AGENT_HDR_ENTRY;
+	}
 }
 
 static void put_head(struct patch *p, enum patch_form form)
@@ -122,13 +139,11 @@ static void put_head(struct patch *p, enum patch_form form)
 		0x48, 0x8b, 0x24, 0x25, 0, 0, 0, 0,             /* mov AGENT_SAVED_RSP, %rsp */
 		0x48, 0xb9,                                     /* movabs $after, %rcx */
 	};
-	uint64_t after = p->site + agent_insn_bytes(&p->tail);
-	uint32_t rsp = AGENT_SAVED_RSP, top = AGENT_STACK_TOP, entry = AGENT_HDR_ENTRY;
+	uint64_t after = p->site + p->tail.before + agent_insn_bytes(&p->tail);
+	uint32_t rsp = AGENT_SAVED_RSP, top = AGENT_STACK_TOP, entry = entry_of(form);
 
 	_Static_assert(sizeof(head) + 8 == AGENT_TRAMP_MOVED, "as agent/abi.h says");
 	_Static_assert(AGENT_TRAMP_TAIL + sizeof(p->tail) <= AGENT_TRAMP_BYTES, "there is room");
-	if (is_insn(form))
-		entry = form == PATCH_CPUID ? AGENT_HDR_CPUID : AGENT_HDR_TSC;
 	put(p, head, sizeof(head));
 	memcpy(p->code + 8, &rsp, 4);
 	memcpy(p->code + 13, &top, 4);
@@ -141,6 +156,33 @@ static void put_head(struct patch *p, enum patch_form form)
 		put_lea(p, after);
 }
 
+/* A displaced instruction, in the trampoline. 0 or -RL_EUNSUPPORTED. */
+static int move_insn(const struct around *a, const struct insn *in, struct patch *p, bool data)
+{
+	int n;
+
+	if (!may_move(in, data) || p->tail.n_moved == AGENT_MOVED_MAX)
+		return -RL_EUNSUPPORTED;
+	n = insn_relocate(a->bytes + (in->addr - a->addr), in->len, in->addr, p->tramp + p->tramp_len, p->code + p->tramp_len,
+			  AGENT_TRAMP_TAIL - p->tramp_len - JMP_BYTES);
+	if (n < 0)
+		return -RL_EUNSUPPORTED;
+	p->tail.moved_from[p->tail.n_moved] = (uint8_t)(in->addr - p->site);
+	p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
+	p->tramp_len = (uint8_t)(p->tramp_len + n);
+	return 0;
+}
+
+static int put_jmp(struct patch *p, uint64_t to)
+{
+	uint8_t jmp[JMP_BYTES];
+
+	if (p->tramp_len + sizeof(jmp) > AGENT_TRAMP_TAIL || insn_encode_jmp(p->tramp + p->tramp_len, to, jmp))
+		return -RL_EUNSUPPORTED;
+	put(p, jmp, sizeof(jmp));
+	return 0;
+}
+
 /* The instructions after `syscall`, cpuid, rdtsc or rdtscp, up to where the jump's 5 bytes are covered. */
 static int move_insns(const struct around *a, struct patch *p, enum patch_form form, enum patch_refusal *ret_why)
 {
@@ -151,7 +193,6 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_form f
 		uint64_t at = p->site + p->tail.len;
 		size_t off = (size_t)(at - a->addr);
 		struct insn in;
-		int n;
 
 		*ret_why = PATCH_IMMOVABLE;
 		if (off >= a->n || insn_decode(a->bytes + off, a->n - off, at, &in))
@@ -162,28 +203,21 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_form f
 			p->tail.len = (uint8_t)(p->tail.len + in.len);
 			continue;
 		}
-		if (!may_move(&in, is_insn(form)) || p->tail.n_moved == AGENT_MOVED_MAX)
+		if (move_insn(a, &in, p, is_insn(form)))
 			return -RL_EUNSUPPORTED;
-		n = insn_relocate(a->bytes + off, in.len, at, p->tramp + p->tramp_len, p->code + p->tramp_len,
-				  AGENT_TRAMP_TAIL - p->tramp_len - JMP_BYTES);
-		if (n < 0)
-			return -RL_EUNSUPPORTED;
-		p->tail.moved_from[p->tail.n_moved] = p->tail.len;
-		p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
-		p->tramp_len = (uint8_t)(p->tramp_len + n);
 		p->tail.len = p->n_displaced = (uint8_t)(p->tail.len + in.len);
 		open = !ends_path(&in);
 	}
 	if (p->tail.len > AGENT_PATCH_MAX)
 		return -RL_EUNSUPPORTED;
-	if (open) {
-		uint8_t jmp[JMP_BYTES];
+	return open ? put_jmp(p, p->site + p->tail.len) : 0;
+}
 
-		if (insn_encode_jmp(p->tramp + p->tramp_len, p->site + p->tail.len, jmp))
-			return -RL_EUNSUPPORTED;
-		put(p, jmp, sizeof(jmp));
-	}
-	return 0;
+/* What the jmp at +AGENT_TRAMP_DONE skips ends here. The way back is what follows. */
+static int put_way_back(struct patch *p)
+{
+	p->code[AGENT_TRAMP_DONE + 1] = (uint8_t)(p->tramp_len - AGENT_TRAMP_DONE - 2);
+	return put_jmp(p, p->site + p->tail.before + agent_insn_bytes(&p->tail));
 }
 
 /* What the site has from now on, when its trampoline is complete. */
@@ -192,7 +226,7 @@ static int finish(const struct around *a, struct patch *p)
 	memcpy(p->tail.original, a->bytes + (p->site - a->addr), p->tail.len);
 	memcpy(p->code + AGENT_TRAMP_TAIL, &p->tail, sizeof(p->tail));
 	memset(p->bytes, 0xcc, sizeof(p->bytes));
-	return insn_encode_jmp(p->site, p->tramp + AGENT_TRAMP_ENTER, p->bytes);
+	return insn_encode_jmp(p->site, p->tramp + (p->tail.before ? AGENT_TRAMP_MOVED : AGENT_TRAMP_ENTER), p->bytes);
 }
 
 /* Whether the 4 bytes at rel may be a jump's or a call's displacement: e8, e9, or 0f 80 to 0f 8f come before. */
@@ -243,25 +277,95 @@ static bool leads_behind(const struct patch *p, const uint64_t *targets, size_t 
 	return false;
 }
 
-int patch_plan_cpuid(struct task *t, uint64_t site, size_t room, uint64_t tramp, struct patch *ret)
+static void begin(struct patch *p, uint64_t site, uint64_t tramp)
 {
-	static struct around a;
+	memset(p, 0, sizeof(*p));
+	p->site = site;
+	p->tramp = tramp;
+}
+
+/* A cpuid's: what follows it gives way. */
+static int plan_behind(const struct around *a, uint64_t at, size_t room, uint64_t tramp, struct patch *p)
+{
 	enum patch_refusal why;
 	int err;
 
-	memset(ret, 0, sizeof(*ret));
-	ret->site = site;
-	ret->tramp = tramp;
-	ret->is_insn = true;
-	a.addr = site;
-	a.n = mem_read_some(t->mm->mem_fd, site, a.bytes, AGENT_PATCH_MAX + INSN_MAX_BYTES);
-	if (a.n < CPUID_BYTES || a.bytes[0] != 0x0f || a.bytes[1] != 0xa2)
-		return -RL_EUNSUPPORTED;
-	put_head(ret, PATCH_CPUID);
-	err = move_insns(&a, ret, PATCH_CPUID, &why);
+	begin(p, at, tramp);
+	put_head(p, PATCH_CPUID);
+	err = move_insns(a, p, PATCH_CPUID, &why);
 	if (err)
 		return err;
-	return ret->tail.len <= room ? finish(&a, ret) : -RL_EUNSUPPORTED;
+	return p->tail.len <= room ? finish(a, p) : -RL_EUNSUPPORTED;
+}
+
+/* What precedes it does, and it stays where it is: who jumps to it comes to a trap. */
+static int plan_before(const struct around *a, uint64_t at, uint8_t lead, uint64_t tramp, struct patch *p)
+{
+	struct insn in;
+	int err = 0;
+
+	if (lead < JMP_BYTES || lead > AGENT_PATCH_MAX)
+		return -RL_EUNSUPPORTED;
+	begin(p, at - lead, tramp);
+	p->tail.before = p->tail.len = p->n_displaced = lead;
+	put_head(p, PATCH_CPUID);
+	for (uint64_t next = p->site; !err && next < at; next += in.len) {
+		size_t off = (size_t)(next - a->addr);
+
+		if (insn_decode(a->bytes + off, a->n - off, next, &in) || ends_path(&in))
+			return -RL_EUNSUPPORTED;
+		err = move_insn(a, &in, p, true);
+	}
+	if (err || p->tail.n_moved == AGENT_MOVED_MAX)
+		return -RL_EUNSUPPORTED;
+	p->tail.moved_from[p->tail.n_moved] = lead;   /* the cpuid's own place is now the jump to the agent */
+	p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
+	err = put_jmp(p, p->tramp + AGENT_TRAMP_ENTER);
+	if (!err)
+		err = put_way_back(p);
+	return err ? err : finish(a, p);
+}
+
+/* An xsavec at a distance from rsp, which the agent knows, and as long as a jump: nothing else has to move. */
+static int plan_xsave(const struct around *a, uint64_t at, uint64_t tramp, struct patch *p)
+{
+	const uint8_t *code = a->bytes + (at - a->addr);
+	struct insn in;
+	int err;
+
+	if (insn_decode(code, a->n - (size_t)(at - a->addr), at, &in) || !(in.flags & INSN_XSAVE) || code[1] != 0xc7 ||
+	    in.len < JMP_BYTES || in.n_mem != 1 || in.mem[0].base != INSN_RSP || in.mem[0].index != INSN_NO_REG || in.mem[0].segment)
+		return -RL_EUNSUPPORTED;
+	begin(p, at, tramp);
+	p->tail.more = (uint8_t)(in.len - CPUID_BYTES);
+	p->tail.len = p->n_displaced = in.len;
+	put_head(p, PATCH_XSAVE);
+	p->tail.moved_to[p->tail.n_moved++] = p->tramp_len;
+	put(p, code, in.len);
+	p->code[AGENT_TRAMP_MOVED] = INSN_SITE_TRAP;
+	err = put_way_back(p);
+	return err ? err : finish(a, p);
+}
+
+int patch_plan_insn(struct task *t, const struct insn_site *s, uint64_t at, uint64_t tramp, struct patch *ret)
+{
+	static struct around a;
+	int err = -RL_EUNSUPPORTED;
+
+	if (s->prefixes || (!s->is_cpuid && !s->is_xsave))
+		return err;
+	a.addr = at - s->lead;
+	a.n = mem_read_some(t->mm->mem_fd, a.addr, a.bytes, s->lead + AGENT_PATCH_MAX + INSN_MAX_BYTES);
+	if (a.n < (size_t)s->lead + CPUID_BYTES || a.bytes[s->lead] != 0x0f)
+		return err;
+	if (s->is_xsave)
+		err = plan_xsave(&a, at, tramp, ret);
+	else if (plan_behind(&a, at, s->room, tramp, ret))
+		err = plan_before(&a, at, s->lead, tramp, ret);
+	else
+		err = 0;
+	ret->is_insn = true;
+	return err;
 }
 
 static bool is_trapping_tsc(const uint8_t *b)
@@ -277,9 +381,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	uint8_t *at;
 	int err;
 
-	memset(ret, 0, sizeof(*ret));
-	ret->site = site;
-	ret->tramp = tramp;
+	begin(ret, site, tramp);
 	*ret_why = PATCH_NOT_PRIVATE;
 	err = read_around(t, site, &a);
 	if (err)
@@ -289,7 +391,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	if (form == PATCH_TSC ? !is_trapping_tsc(at) : at[0] != 0x0f || at[1] != 0x05)
 		return -RL_EUNSUPPORTED;
 	at[0] = 0x0f;
-	memcpy(ret->tail.original, at, 2);
+	ret->tail.more = form == PATCH_TSC && at[1] == 0x01;
 	ret->is_insn = is_insn(form);
 	put_head(ret, form);
 	err = move_insns(&a, ret, form, ret_why);

@@ -7,20 +7,20 @@
 #include "tracee/agentcode.h"
 #include "tracee/remote.h"
 
-/* Where in a trampoline a task can be told to stand in the program: at an instruction of its. */
+/* Where in a trampoline a task can be told to stand in the program: at an instruction of its, but the site's first; that is the site. */
 static bool at_moved(const struct agent_tramp *a, uint64_t rip)
 {
 	for (unsigned i = 0; i < a->tail.n_moved; i++) {
 		if (a->addr + a->tail.moved_to[i] == rip)
-			return true;
+			return a->tail.moved_from[i] != 0;
 	}
 	return false;
 }
 
-/* Before the instruction that stood at a cpuid's site: it traps, which is the next event. */
+/* Before the instruction that stood at a cpuid's or an xsavec's site: it traps, which is the next event. */
 static bool at_trapping(const struct agent_tramp *a, uint64_t rip)
 {
-	return a->traps && rip == a->addr;
+	return a->traps ? rip == a->addr : a->tail.more && rip == a->addr + AGENT_TRAMP_MOVED;
 }
 
 bool agent_hides(const struct rtask *t)

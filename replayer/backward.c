@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "replayer/internal.h"
 #include "replayer/timeline_int.h"
+#include "tracee/agentcode.h"
 #include "tracee/insn.h"
 
 /* An instant: event_no comes next; if mid, `point` says where in between. */
@@ -414,13 +415,22 @@ static int back_inside(struct timeline *tl, const struct place *here, struct tim
 	return err < 0 ? err : 0;
 }
 
-/* Back over an event: to the last arrival at the instruction that it is about. */
+/*
+ * Back over an event: to the last arrival at the instruction that it is about. What traps in a trampoline is not come to by
+ * steps: there, they lead from the site to the event.
+ */
 static int back_over(struct timeline *tl, uint64_t no, uint32_t task, uint64_t addr, struct timeline_stop *ret)
 {
-	struct run_pass pass = { .task = task, .addr = addr };
+	struct run_pass pass = { .task = task };
 	struct session *s;
-	int err = count_passes(tl, no, &pass, NULL, NULL);
+	int mem_fd, err = session_at(tl, no, &s);
 
+	if (err)
+		return err;
+	mem_fd = session_task(s, task)->host->mem_fd;
+	pass.addr = agent_place(mem_fd, agent_view(mem_fd, addr));
+	session_close(s);
+	err = count_passes(tl, no, &pass, NULL, NULL);
 	if (err)
 		return err;
 	if (!pass.seen)

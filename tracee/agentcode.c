@@ -51,10 +51,11 @@ bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 	    !after_site(code, ret->addr, &after))
 		return false;
 	ret->traps = code[0] == INSN_SITE_TRAP;
-	if (!ret->traps && (code[0] != 0x0f || code[1] != 0x05))
+	if (!ret->traps && (code[0] != 0x0f || code[1] != 0x05) && (code[0] != 0xeb || code[1] != AGENT_TRAMP_MOVED - 2))
 		return false;
 	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
-	ret->site = after - agent_insn_bytes(&ret->tail);
+	ret->after = after;
+	ret->site = after - agent_insn_bytes(&ret->tail) - ret->tail.before;
 	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;
 }
 
@@ -68,7 +69,9 @@ static bool is_site(int mem_fd, uint64_t site, const uint8_t *jmp, struct agent_
 		return false;
 	memcpy(&rel, jmp + 1, sizeof(rel));
 	target = site + JMP_BYTES + (uint64_t)(int64_t)rel;
-	return target % AGENT_TRAMP_BYTES == AGENT_TRAMP_ENTER && agent_tramp_at(mem_fd, target, ret) && ret->site == site;
+	if (target % AGENT_TRAMP_BYTES != AGENT_TRAMP_ENTER && target % AGENT_TRAMP_BYTES != AGENT_TRAMP_MOVED)
+		return false;
+	return agent_tramp_at(mem_fd, target, ret) && ret->site == site;
 }
 
 bool agent_tramp_of_site(int mem_fd, uint64_t addr, struct agent_tramp *ret)
@@ -86,7 +89,7 @@ bool agent_tramp_of_site(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 	}
 	for (uint64_t at = addr; at >= from && at <= addr; at--) {
 		if (at - from + JMP_BYTES <= sizeof(bytes) && is_site(mem_fd, at, bytes + (at - from), ret))
-			return addr - at < ret->tail.len;
+			return addr < ret->after || addr - at < ret->tail.len;
 	}
 	return false;
 }
@@ -100,13 +103,13 @@ uint64_t agent_view(int mem_fd, uint64_t rip)
 	if (!agent_tramp_at(mem_fd, rip, &t))
 		return rip;
 	off = rip - t.addr;
-	if (off >= AGENT_TRAMP_ENTER && off < AGENT_TRAMP_BACK)
-		return t.site;
+	if (!off || (off >= AGENT_TRAMP_ENTER && off < AGENT_TRAMP_BACK))
+		return t.site + t.tail.before;
 	for (unsigned i = 0; i < t.tail.n_moved; i++) {
 		if (t.tail.moved_to[i] == off)
 			return t.site + t.tail.moved_from[i];
 	}
-	return off ? t.site + agent_insn_bytes(&t.tail) : t.site;
+	return t.after;
 }
 
 uint64_t agent_place(int mem_fd, uint64_t addr)
@@ -126,7 +129,7 @@ void agent_unpatch(int mem_fd, uint64_t addr, uint8_t *bytes, size_t n)
 {
 	struct agent_tramp t;
 
-	if (n && agent_tramp_of_site(mem_fd, addr, &t) && t.site != addr) {
+	if (n && agent_tramp_of_site(mem_fd, addr, &t) && t.site != addr && addr - t.site < t.tail.len) {
 		size_t skip = (size_t)(addr - t.site), left = t.tail.len - skip;
 
 		memcpy(bytes, t.tail.original + skip, left < n ? left : n);

@@ -10,7 +10,8 @@
 
 struct agent_tramp {
 	uint64_t addr;                           /* of its first byte */
-	uint64_t site;                           /* of the instruction, a system call, a cpuid or the like, that jumps to it */
+	uint64_t site;                           /* where it is jumped to: of a system call, a cpuid or the like, or what comes before that */
+	uint64_t after;                          /* behind the instruction */
 	bool traps;                              /* no system call: at its first byte, what was at the site is about to be executed */
 	struct agent_tramp_tail tail;
 };

@@ -22,6 +22,10 @@
 #define SWEEPS 16
 #define WALK_MAX (1u << 18)  /* bytes of one function */
 
+#define LEAD_MIN 5           /* bytes: a jump's */
+#define LEAD_MAX 16
+#define LEAD_INSNS 3
+
 struct code_file {
 	const uint8_t *bytes;
 	size_t size;
@@ -30,8 +34,15 @@ struct code_file {
 	struct elfsym *syms;     /* NULL: not opened */
 	enum { NOT_ASKED, HAS_FUNCTIONS, HAS_NONE } symbols;
 	const Elf64_Phdr *seg;   /* looked through now */
-	uint64_t walk_from, walk_at;   /* an instruction begins at walk_at, as decoding from walk_from has shown */
+	uint64_t walk_from, walk_at;   /* an instruction begins at walk_at, as decoding from walk_from has shown, */
+	uint64_t before[LEAD_INSNS];   /* and those before it at these; 0: there are fewer */
 };
+
+static void note_begin(struct code_file *f, uint64_t at)
+{
+	memmove(f->before + 1, f->before, sizeof(f->before) - sizeof(f->before[0]));
+	f->before[0] = at;
+}
 
 /* The instruction that covers a place, decoding on from an address where one begins. */
 static bool covering(struct code_file *f, uint64_t from, uint64_t at, struct insn *ret)
@@ -40,6 +51,8 @@ static bool covering(struct code_file *f, uint64_t from, uint64_t at, struct ins
 
 	if (from > at || at - from > WALK_MAX || from < f->seg->p_vaddr)
 		return false;
+	if (known == from)
+		memset(f->before, 0, sizeof(f->before));
 	f->walk_from = f->walk_at = from;
 	from = known;
 	while (from <= at) {
@@ -47,16 +60,27 @@ static bool covering(struct code_file *f, uint64_t from, uint64_t at, struct ins
 		const uint8_t *b = f->bytes + f->seg->p_offset + in_seg;
 		size_t len = in_seg < f->seg->p_filesz ? insn_length_known(b, f->seg->p_filesz - in_seg) : 0;
 
-		if (len && from + len <= at) {
-			from += len;
-			continue;
+		if (!len || from + len > at) {
+			if (in_seg >= f->seg->p_filesz || insn_decode(b, f->seg->p_filesz - in_seg, from, ret))
+				return false;
+			len = ret->len;
 		}
-		if (in_seg >= f->seg->p_filesz || insn_decode(b, f->seg->p_filesz - in_seg, from, ret))
-			return false;
-		f->walk_at = from;
-		from += ret->len;
+		if (from + len <= at)
+			note_begin(f, from);
+		from += len;
 	}
+	f->walk_at = ret->addr;
 	return true;
+}
+
+/* The bytes of the fewest instructions before the one that was walked to which make room for a jump; 0: there are none. */
+static uint8_t lead_of(const struct code_file *f)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LEAD_INSNS && n < LEAD_MIN && f->before[i]; i++)
+		n = f->walk_at - f->before[i];
+	return n >= LEAD_MIN && n <= LEAD_MAX ? (uint8_t)n : 0;
 }
 
 /* Prefixes may stand before the opcode; they belong to the instruction, which then begins earlier. */
@@ -129,7 +153,7 @@ static bool has_functions(struct code_file *f)
 enum certainty { IS_NONE, IS_ONE, UNSURE };
 
 /* In code whose beginning is known, bytes within an instruction are nothing but that. */
-static enum certainty look(struct code_file *f, uint64_t at)
+static enum certainty look(struct code_file *f, uint64_t at, struct insn_site *s)
 {
 	uint64_t start;
 	struct insn in;
@@ -138,6 +162,8 @@ static enum certainty look(struct code_file *f, uint64_t at)
 		return !f->cfi && !has_functions(f) && sweeps_agree(f, at) ? IS_ONE : UNSURE;
 	if (!covering(f, start, at, &in))
 		return UNSURE;
+	s->prefixes = (uint8_t)(at - in.addr);
+	s->lead = lead_of(f);
 	return is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at) ? IS_ONE : IS_NONE;
 }
 
@@ -186,20 +212,23 @@ static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap
 	const uint8_t *at = f->bytes + f->seg->p_offset, *end = at + f->seg->p_filesz;
 
 	while ((at = next_candidate(at, end))) {
-		bool tsc = looks_like_tsc(at, (size_t)(end - at));
+		struct insn_site s = { .off = (uint64_t)(at - f->bytes) };
 		enum certainty c = IS_NONE;
 
+		s.is_tsc = looks_like_tsc(at, (size_t)(end - at));
 		if (looks_like_one(at, (size_t)(end - at)))
-			c = look(f, f->seg->p_vaddr + (uint64_t)(at - f->bytes) - f->seg->p_offset);
+			c = look(f, f->seg->p_vaddr + s.off - f->seg->p_offset, &s);
 		if (c == UNSURE) {
 			ret->n_unsure++;
-			ret->tsc_unsure |= tsc;
+			ret->tsc_unsure |= s.is_tsc;
 		} else if (c == IS_ONE) {
-			struct insn_site *s = GROW(ret->v, ret->n, *cap);
+			struct insn_site *to = GROW(ret->v, ret->n, *cap);
 
-			if (!s)
+			if (!to)
 				return -ENOMEM;
-			*s = (struct insn_site){ .off = (uint64_t)(at - f->bytes), .is_cpuid = at[1] == 0xa2, .is_tsc = tsc };
+			s.is_cpuid = at[1] == 0xa2;
+			s.is_xsave = looks_like_xsave(at, (size_t)(end - at));
+			*to = s;
 			ret->n++;
 		}
 		at++;
@@ -210,14 +239,17 @@ static int scan_segment(struct code_file *f, struct insn_sites *ret, size_t *cap
 #define ROOM_MAX 16
 #define ROOM_CODE_MAX (4u << 20)   /* bytes of code: a compiler's tens of millions take longer than its few cpuid ever will */
 
-/* A jump's target: which sites have it among their next bytes? */
+/* A jump's target: which sites have it among their next bytes, or in the midst of those before them? */
 static void note_target(struct insn_sites *s, uint64_t off)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		uint64_t d = off - s->v[i].off;
+		struct insn_site *at = &s->v[i];
+		uint64_t d = off - at->off;
 
-		if (d && d < s->v[i].room)
-			s->v[i].room = (uint8_t)d;
+		if (d && d < at->room)
+			at->room = (uint8_t)d;
+		if (d && 0 - d < at->lead)
+			at->lead = 0;
 	}
 }
 
@@ -235,16 +267,18 @@ static bool is_near_jump(const uint8_t *b, uint64_t i)
  * Whatever may be a direct jump's opcode is taken for one, as nobody knows here where instructions begin: by chance alone
  * few of them lead to a site. So the target is looked at first.
  */
-static void find_room(const struct code_file *f, struct insn_sites *s)
+static void find_room(const struct code_file *f, struct insn_sites *s, bool known)
 {
 	const uint8_t *b = f->bytes + f->seg->p_offset;
 	uint64_t lo = UINT64_MAX, hi = 0;
 
-	for (size_t i = 0; i < s->n && f->seg->p_filesz <= ROOM_CODE_MAX; i++) {
-		if (!s->v[i].is_cpuid)
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->v[i].is_cpuid || !known) {
+			s->v[i].lead = 0;
 			continue;
+		}
 		s->v[i].room = ROOM_MAX;
-		lo = s->v[i].off < lo ? s->v[i].off : lo;
+		lo = s->v[i].off - s->v[i].lead < lo ? s->v[i].off - s->v[i].lead : lo;
 		hi = s->v[i].off + ROOM_MAX > hi ? s->v[i].off + ROOM_MAX : hi;
 	}
 	for (uint64_t i = 0; lo < hi && i + 2 <= f->seg->p_filesz; i++) {
@@ -286,10 +320,10 @@ static int scan(struct code_file *f, struct insn_sites *ret)
 			err = scan_segment(f, ret, &cap);
 		n_code++;
 	}
-	for (size_t i = 0; !err && n_code == 1 && i < n; i++) {
+	for (size_t i = 0; !err && i < n; i++) {
 		f->seg = &seg[i];
 		if (seg[i].p_type == PT_LOAD && seg[i].p_flags & PF_X && ret->n)
-			find_room(f, ret);
+			find_room(f, ret, n_code == 1 && seg[i].p_filesz <= ROOM_CODE_MAX);
 	}
 	if (f->cfi)
 		dwarf_cfi_end(f->cfi);

@@ -23,7 +23,10 @@ struct insn_site {
 	uint64_t off;     /* of the opcode's first byte, in the file */
 	bool is_cpuid;    /* which may trap by itself */
 	bool is_tsc;      /* rdtsc or rdtscp: so may they */
+	bool is_xsave;
+	uint8_t prefixes; /* bytes before it */
 	uint8_t room;     /* of a cpuid: so many bytes, from its first, before one to which a direct jump leads */
+	uint8_t lead;     /* of a cpuid: the few bytes before it are whole instructions, 5 bytes or more; jumps lead to the first only; 0: none */
 };
 
 struct insn_sites {

@@ -1,6 +1,7 @@
 /*
  * cpuid asked again and again, by threads, by one program after the other in the same process: at places of which a
- * recorder may make a jump, and at one into whose jump somebody would jump. The answers stay the same.
+ * recorder may make a jump, at one whose jump would have to be in front of it, and at one into whose jump somebody would
+ * jump. The answers stay the same.
  */
 #include <pthread.h>
 #include "guest.h"
@@ -11,7 +12,7 @@ struct answer {
 	unsigned a, b, c, d;
 };
 
-static struct answer ask(unsigned leaf, unsigned sub)
+static __attribute__((noinline)) struct answer ask(unsigned leaf, unsigned sub)
 {
 	struct answer r;
 
@@ -30,6 +31,18 @@ static struct answer ask_with_entry(unsigned leaf, unsigned sub, int twice)
 	return r;
 }
 
+/* What follows cannot move: a loop comes to it, and it stores where it could fault. What precedes can, and has set the flags. */
+static __attribute__((noinline)) struct answer ask_and_store(void)
+{
+	struct answer r = { 0 };
+	unsigned a[2] = { 0, 0 }, *to = a, carry = 0;
+
+	__asm__ volatile("stc\n\tmov $7, %%eax\n\tmov $0, %%ecx\n\tcpuid\n1:\tmov %%eax, (%4)\n\tadc $0, %5\n\tadd $4, %4\n\tcmp %4, %6\n\tja 1b"
+			 : "=&a"(r.a), "=&b"(r.b), "=&c"(r.c), "=&d"(r.d), "+&r"(to), "+&r"(carry) : "r"(a + 2) : "cc", "memory");
+	CHECK(a[0] == r.a && a[1] == r.a && to == a + 2 && carry == 1);
+	return r;
+}
+
 static int same(struct answer x, struct answer y)
 {
 	return x.a == y.a && x.b == y.b && x.c == y.c && x.d == y.d;
@@ -42,7 +55,7 @@ static void *thread(void *arg)
 
 	for (int i = 0; i < ROUNDS; i++) {
 		seed = guest_work(seed, 3);
-		CHECK(same(ask(7, 0), *want));
+		CHECK(same(ask(7, 0), *want) && same(ask_and_store(), *want));
 	}
 	CHECK(seed);
 	return NULL;
@@ -54,6 +67,7 @@ int main(int argc, char **argv)
 	pthread_t t[2];
 	int level = argc > 1 ? atoi(argv[1]) : 3;
 
+	CHECK(same(ask_and_store(), first));
 	for (int i = 0; i < 20; i++)
 		CHECK(same(ask_with_entry(7, 0, i & 1), first));
 	CHECK(same(ask(0xd, 0), ask(0xd, 0)) && ask(0, 1).a == ask(0, 2).a);

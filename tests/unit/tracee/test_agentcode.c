@@ -132,6 +132,75 @@ static void forms_that_fit_anywhere_are_read_too(void **state)
 	memcpy(t, saved, sizeof(saved));
 }
 
+/* mov $7, %eax; cpuid: the mov was displaced, and the cpuid made to trap. */
+static void what_comes_before_a_cpuid_may_have_gone(void **state)
+{
+	static const uint8_t code[] = { 0xb8, 7, 0, 0, 0, 0x0f, 0xa2, 0x90 };
+	struct agent_tramp_tail tail = { .len = 5, .before = 5, .n_moved = 2, .moved_from = { 0, 5 }, .moved_to = { AGENT_TRAMP_MOVED, 47 } };
+	uint8_t *t = area + TRAMP_AT, saved[AGENT_TRAMP_BYTES], site[sizeof(original)], got[sizeof(code)];
+	int64_t distance = SITE_AT + 7 - TRAMP_AT;
+
+	(void)state;
+	memcpy(saved, t, sizeof(saved));
+	memcpy(site, area + SITE_AT, sizeof(site));
+	t[0] = INSN_SITE_TRAP;
+	t[1] = 0xa2;
+	t[AGENT_TRAMP_DONE] = 0xeb;
+	memcpy(t + AGENT_TRAMP_DONE + 2, &distance, 8);
+	memcpy(tail.original, code, tail.len);
+	memcpy(t + AGENT_TRAMP_TAIL, &tail, sizeof(tail));
+	memcpy(area + SITE_AT, code, sizeof(code));
+	area[SITE_AT] = 0xe9;
+	put32(area + SITE_AT + 1, TRAMP_AT + AGENT_TRAMP_MOVED - (SITE_AT + 5));
+
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_MOVED)), addr_of(SITE_AT));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + 47)), addr_of(SITE_AT + 5));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_ENTER)), addr_of(SITE_AT + 5));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT)), addr_of(SITE_AT + 5));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_BACK)), addr_of(SITE_AT + 7));
+	assert_int_equal(agent_place(mem, addr_of(SITE_AT)), addr_of(SITE_AT));
+	assert_int_equal(agent_place(mem, addr_of(SITE_AT + 5)), addr_of(TRAMP_AT + 47));
+	assert_int_equal(agent_place(mem, addr_of(SITE_AT + 7)), addr_of(SITE_AT + 7));
+	for (size_t skip = 0; skip < sizeof(got); skip++) {
+		memcpy(got, area + SITE_AT + skip, sizeof(got) - skip);
+		agent_unpatch(mem, addr_of(SITE_AT + skip), got, sizeof(got) - skip);
+		assert_memory_equal(got, code + skip, sizeof(got) - skip);
+	}
+	memcpy(t, saved, sizeof(saved));
+	memcpy(area + SITE_AT, site, sizeof(site));
+}
+
+/* xsavec 64(%rsp), five bytes long, stands in the trampoline. */
+static void an_xsavec_is_seen_at_its_site(void **state)
+{
+	static const uint8_t code[] = { 0x0f, 0xc7, 0x64, 0x24, 0x40 };
+	struct agent_tramp_tail tail = { .len = 5, .more = 3, .n_moved = 1, .moved_to = { AGENT_TRAMP_MOVED } };
+	uint8_t *t = area + TRAMP_AT, saved[AGENT_TRAMP_BYTES], site[sizeof(original)];
+	int64_t distance = SITE_AT + 5 - TRAMP_AT;
+	struct agent_tramp got;
+
+	(void)state;
+	memcpy(saved, t, sizeof(saved));
+	memcpy(site, area + SITE_AT, sizeof(site));
+	t[0] = 0xeb;
+	t[1] = AGENT_TRAMP_MOVED - 2;
+	t[AGENT_TRAMP_DONE] = 0xeb;
+	memcpy(t + AGENT_TRAMP_DONE + 2, &distance, 8);
+	memcpy(t + AGENT_TRAMP_MOVED, code, sizeof(code));
+	t[AGENT_TRAMP_MOVED] = INSN_SITE_TRAP;
+	memcpy(tail.original, code, tail.len);
+	memcpy(t + AGENT_TRAMP_TAIL, &tail, sizeof(tail));
+
+	assert_true(agent_tramp_at(mem, addr_of(TRAMP_AT), &got));
+	assert_false(got.traps);
+	assert_int_equal(got.site, addr_of(SITE_AT));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT)), addr_of(SITE_AT));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_MOVED)), addr_of(SITE_AT));
+	assert_int_equal(agent_view(mem, addr_of(TRAMP_AT + AGENT_TRAMP_DONE)), addr_of(SITE_AT + 5));
+	memcpy(t, saved, sizeof(saved));
+	memcpy(area + SITE_AT, site, sizeof(site));
+}
+
 static void a_jump_to_anything_else_is_left_alone(void **state)
 {
 	uint8_t got[5], was[5];
@@ -152,6 +221,8 @@ int main(void)
 		cmocka_unit_test(breakpoints_go_where_instructions_went),
 		cmocka_unit_test(memory_shows_what_the_program_had_there),
 		cmocka_unit_test(forms_that_fit_anywhere_are_read_too),
+		cmocka_unit_test(what_comes_before_a_cpuid_may_have_gone),
+		cmocka_unit_test(an_xsavec_is_seen_at_its_site),
 		cmocka_unit_test(a_jump_to_anything_else_is_left_alone),
 	};
 

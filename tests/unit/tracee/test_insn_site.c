@@ -27,8 +27,14 @@ __asm__(".pushsection .text\n"
 	"site_free: cpuid\n.fill 16, 1, 0x90\nsite_near: cpuid\n1: .fill 16, 1, 0x90\n.byte 0xeb, 1b - . - 1\n"
 	"site_far: cpuid\n.fill 3, 1, 0x90\n2: .fill 12, 1, 0x90\nret\n.cfi_endproc\n.size site_rooms, . - site_rooms\n"
 	".type site_jumps,@function\nsite_jumps:\n.cfi_startproc\n.byte 0xe9\n.long 2b - . - 4\n.cfi_endproc\n.size site_jumps, . - site_jumps\n"
+	".type site_leads,@function\nsite_leads:\n.cfi_startproc\n"
+	"movl $7, %eax\nsite_one: cpuid\nmovl %ecx, %eax\nxorl %ecx, %ecx\nmovb $1, %dl\nsite_few: cpuid\n"
+	"movl $7, %eax\n3: xorl %ecx, %ecx\nsite_two: cpuid\nret\nnop\nmovl $7, %eax\nmovl $7, %eax\nsite_twice: cpuid\n"
+	".fill 8, 1, 0x90\njmp 3b\njmp site_one\nxsavec (%rsp)\nxsavec64 (%rsp)\nret\n.cfi_endproc\n"
+	".size site_leads, . - site_leads\n"
 	"site_data: .byte 0x0f, 0xa2, 0x0f, 0xc7, 0xf0\nsite_data_end:\n"
 	".popsection");
+extern const uint8_t site_leads[], site_one[], site_few[], site_two[], site_twice[];
 extern const uint8_t site_free[], site_near[], site_far[], site_rooms[];
 extern const uint8_t site_cpuid[], site_cpuid_at[], site_rand[], site_none[], site_tsc[], site_data[], site_data_end[];
 
@@ -115,13 +121,18 @@ static void test_knows_all_places_of_rdtsc(void **state)
 	assert_true(sites.code_len > 0);
 }
 
-static unsigned room_of(const uint8_t *site)
+static struct insn_site site_of(const uint8_t *site)
 {
 	for (size_t i = 0; i < sites.n; i++) {
 		if (sites.v[i].off == file_offset(site))
-			return sites.v[i].room;
+			return sites.v[i];
 	}
-	return 0;
+	return (struct insn_site){ 0 };
+}
+
+static unsigned room_of(const uint8_t *site)
+{
+	return site_of(site).room;
 }
 
 static void test_knows_how_many_bytes_may_give_way(void **state)
@@ -130,6 +141,33 @@ static void test_knows_how_many_bytes_may_give_way(void **state)
 	assert_int_equal(room_of(site_free), 16);
 	assert_int_equal(room_of(site_near), 2);
 	assert_int_equal(room_of(site_far), 5);
+}
+
+static void test_knows_what_comes_before(void **state)
+{
+	(void)state;
+	assert_int_equal(site_of(site_one).lead, 5);      /* a jump to the cpuid itself does no harm */
+	assert_int_equal(site_of(site_few).lead, 6);      /* of three instructions */
+	assert_int_equal(site_of(site_two).lead, 0);      /* a jump leads to the second of two */
+	assert_int_equal(site_of(site_twice).lead, 5);    /* one is enough */
+	assert_int_equal(site_of(site_free).lead, 0);     /* the function begins with it */
+}
+
+static void test_knows_xsave_and_prefixes(void **state)
+{
+	unsigned n = 0, prefixes = 0;
+	uint64_t lo = file_offset(site_leads);
+
+	(void)state;
+	for (size_t i = 0; i < sites.n; i++) {
+		if (!sites.v[i].is_xsave)
+			continue;
+		assert_true(sites.v[i].off > lo && sites.v[i].off < lo + 120 && !sites.v[i].is_cpuid);
+		n++;
+		prefixes += sites.v[i].prefixes;
+	}
+	assert_int_equal(n, 2);
+	assert_int_equal(prefixes, 1);
 }
 
 /* This program again, with rdtsc's bytes where nothing tells whether they are code. */
@@ -206,6 +244,8 @@ int main(void)
 		cmocka_unit_test(test_leaves_alone_what_only_looks_like_one),
 		cmocka_unit_test(test_knows_all_places_of_rdtsc),
 		cmocka_unit_test(test_knows_how_many_bytes_may_give_way),
+		cmocka_unit_test(test_knows_what_comes_before),
+		cmocka_unit_test(test_knows_xsave_and_prefixes),
 		cmocka_unit_test(test_says_when_rdtsc_may_be_elsewhere),
 		cmocka_unit_test(test_refuses_what_is_no_program),
 		cmocka_unit_test(test_a_site_tells_what_it_was),
