@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <time.h>
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
@@ -164,20 +165,6 @@ static void add_word(struct clock_build *b, const struct user_regs_struct *regs,
 	w->addr[w->n++] = addr;
 }
 
-/* The next instruction in a loop's likely course; 0: not known. */
-static uint64_t next_insn(const struct insn *in)
-{
-	if (in->flags & (INSN_CALL | INSN_RET | INSN_SYSCALL | INSN_INT | INSN_INT3))
-		return 0;
-	if (!(in->flags & INSN_BRANCH))
-		return in->addr + in->len;
-	if (in->flags & INSN_INDIRECT)
-		return 0;
-	if (!(in->flags & INSN_CONDITIONAL) || in->target <= in->addr)
-		return in->target;
-	return in->addr + in->len;
-}
-
 /* A pointer that the loop loads before it stores through it: mov mem, %reg64. Other results are not followed. */
 static void follow_load(struct task *t, const uint8_t *code, const struct insn *in, struct user_regs_struct *regs)
 {
@@ -217,7 +204,7 @@ static void find_words(struct task *t, struct clock_build *b, const struct user_
 				add_word(b, regs, ea, w);
 		}
 		follow_load(t, code, &in, &now);
-		at = next_insn(&in);
+		at = clock_next_insn(&in);
 		if (at == regs->rip)
 			return;
 	}
@@ -242,7 +229,18 @@ static int32_t slice_us(const struct recording *r, const struct task *t)
 	return us < INT32_MAX ? (int32_t)us : 0;
 }
 
-void clock_record(struct recording *r, struct task *t)
+#define FAULT_NS 700   /* that the program loses at the first write to a tracked page */
+
+static uint64_t own_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* *ret: what it has cost because of the memory written. */
+static void record(struct recording *r, struct task *t, struct clock_cost *ret)
 {
 	static struct xstate x;
 	static uint8_t canon[XSTATE_MAX];
@@ -251,12 +249,16 @@ void clock_record(struct recording *r, struct task *t)
 	struct words words = { .n = 0 };
 	struct user_regs_struct regs;
 	int32_t us = slice_us(r, t);
+	uint64_t start, collected = 0;
 	int err = remote_getregs(t->tid, &regs);
 
 	if (!err)
 		err = xstate_read(t->tid, &x);
-	if (!err)
+	start = own_ns();
+	if (!err) {
 		err = collect_pages(r, t, &b);
+		collected = own_ns();
+	}
 	if (err && err != -RL_EGONE && !r->err)
 		r->err = err;
 	if (!err) {
@@ -273,20 +275,37 @@ void clock_record(struct recording *r, struct task *t)
 		r->ev.pages = b.pages;
 		find_words(t, &b, &regs, &words);
 		put_words(r, t, &words);
+		ret->memory_ns = collected - start;
+		start = own_ns();
 		ev_end(r);
+		ret->memory_ns += own_ns() - start;
+		ret->faults_ns = b.n_pages * FAULT_NS;
 		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
 	}
 	free(b.dead);
 	free(b.pages);
 }
 
+void clock_record(struct recording *r, struct task *t)
+{
+	struct clock_cost unused = { 0 };
+
+	record(r, t, &unused);
+}
+
 enum clock_result clock_point(struct recording *r, struct task *t)
 {
-	uint64_t start = now_ns();
+	bool first = !t->mm->clocked;
+	uint64_t start = own_ns() + cputime_of(t->tid);
 	enum clock_result got = clock_step(r, t);
+	struct clock_cost cost = { 0 };
 
 	if (got == CLOCK_POINT)
-		clock_record(r, t);
-	sched_cost(now_ns() - start);
+		record(r, t, &cost);
+	/* The first one looks at all that was ever written: that will not come again. */
+	if (got == CLOCK_POINT && !first) {
+		cost.ns = own_ns() + cputime_of(t->tid) - start;
+		sched_cost(&cost);
+	}
 	return got;
 }

@@ -17,7 +17,7 @@
 #include "tracee/insn.h"
 
 #define STEPS_MAX 40
-#define STEPS_PICKY 6        /* so long, only the best kind of place will do */
+#define STEPS_PICKY 3        /* so long, only the best kind of place will do, if one is that near: a step takes 20 us */
 #define STEPS_WRITABLE 24    /* and so long, none in code that can change */
 #define PLACES 4096          /* a power of two */
 
@@ -25,6 +25,7 @@
 struct clock_places {
 	struct place {
 		uint64_t addr;
+		uint64_t next;             /* in its likely course; 0: not known */
 		uint32_t code;             /* its first bytes, in case it did change */
 		uint8_t site;              /* enum filter_site */
 		uint8_t barrier;           /* must not be stepped over */
@@ -37,6 +38,19 @@ struct clock_places {
 #define SYNC_INSNS (INSN_SYSCALL | INSN_RDTSC | INSN_RDTSCP | INSN_CPUID)
 #define BARRIER_INSNS (SYNC_INSNS | INSN_INT | INSN_INT3 | INSN_XBEGIN | INSN_XSAVE)
 
+uint64_t clock_next_insn(const struct insn *in)
+{
+	if (in->flags & (INSN_CALL | INSN_RET | INSN_SYSCALL | INSN_INT | INSN_INT3))
+		return 0;
+	if (!(in->flags & INSN_BRANCH))
+		return in->addr + in->len;
+	if (in->flags & INSN_INDIRECT)
+		return 0;
+	if (!(in->flags & INSN_CONDITIONAL) || in->target <= in->addr)
+		return in->target;
+	return in->addr + in->len;
+}
+
 static bool is_pushf(const uint8_t *code)
 {
 	return code[0] == 0x9c || (code[0] == 0x66 && code[1] == 0x9c);
@@ -48,7 +62,7 @@ static bool in_writable(struct task *t, uint64_t addr)
 	const struct mapping *m;
 	bool yes;
 
-	if (maps_read(t->tid, &maps))
+	if (maps_read_range(t->tid, addr, addr + 1, &maps))
 		return false;
 	m = maps_find(&maps, addr);
 	yes = m && (m->prot & PROT_WRITE || m->shared);
@@ -74,6 +88,7 @@ static void look(struct task *t, uint64_t addr, const uint8_t *code, size_t n, s
 	p->next_is_call = (in.flags & SYNC_INSNS) != 0;
 	p->barrier = (in.flags & BARRIER_INSNS) != 0 || is_pushf(code);
 	p->rep_len = in.flags & INSN_REP ? in.len : 0;
+	p->next = clock_next_insn(&in);
 	if (!p->barrier && !p->rep_len)
 		p->site = (uint8_t)filter_site_look(t->mm->mem_fd, addr);
 	p->writable = p->site && in_writable(t, addr);
@@ -149,11 +164,24 @@ static int mask_async(struct task *t, uint64_t *ret_old)
 	return 0;
 }
 
-static bool is_good(const struct place *p, int steps)
+/* Whether so few steps from p on lead to a place of the best kind, as far as can be told without taking them. */
+static bool best_is_near(struct recording *r, struct task *t, const struct place *p, int steps)
+{
+	while (steps-- > 0 && p->next) {
+		p = place_at(r, t, p->next);
+		if (p->barrier || p->rep_len)
+			return false;
+		if (p->site == FILTER_SITE_ALONE && !p->writable)
+			return true;
+	}
+	return false;
+}
+
+static bool is_good(struct recording *r, struct task *t, const struct place *p, int steps)
 {
 	if (p->writable && steps < STEPS_WRITABLE)
 		return false;
-	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && steps >= STEPS_PICKY);
+	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && !best_is_near(r, t, p, STEPS_PICKY - steps));
 }
 
 static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_stopped)
@@ -173,7 +201,7 @@ static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_
 		p = place_at(r, t, regs.rip);
 		if (p->next_is_call)
 			return CLOCK_SYNC;
-		if (p->barrier || is_good(p, steps))
+		if (p->barrier || is_good(r, t, p, steps))
 			return CLOCK_POINT;
 		got = p->rep_len ? leave_rep(t, regs.rip + p->rep_len, ret_stopped) : resume(t, PTRACE_SINGLESTEP, ret_stopped);
 		if (got == -RL_EUNSUPPORTED)

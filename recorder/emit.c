@@ -105,6 +105,7 @@ void ev_asop(struct recording *r, const struct ev_asop *op)
 	}
 	*slot = *op;
 	r->n_asops++;
+	r->maps_gen++;
 }
 
 void ev_output(struct recording *r, int stream, uint64_t addr, uint64_t len)

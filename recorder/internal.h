@@ -15,6 +15,7 @@
 #include "tracee/insn_site.h"
 #include "tracee/layout.h"
 #include "tracee/maps.h"
+#include "tracee/insn.h"
 #include "tracee/pagetrack.h"
 #include "tracee/remote.h"
 #include "tracee/stop.h"
@@ -34,6 +35,7 @@ struct mm {
 	uint64_t brk_start, brk;
 	pid_t tid;                      /* a task that lives in it, for /proc */
 	struct pagetrack *pages;        /* NULL until somebody needs it: see written.c */
+	uint64_t pages_at;              /* its last collect was at this maps_gen; 0: look at the mappings anew */
 	bool clocked;                   /* it has had a clock point */
 	struct page_list kept;          /* pages written since, of which the tracker will not tell any more */
 	struct agent_mm *agent;         /* NULL: it has no agent */
@@ -216,6 +218,7 @@ struct recording {
 	struct buf ev_bytes;            /* contents of writes; offsets until emit */
 	struct ev_write *writes; size_t n_writes, cap_writes;
 	struct ev_asop *asops; size_t n_asops, cap_asops;
+	uint64_t maps_gen;              /* counts changes of mappings, in whichever address space */
 	struct ev_output *outputs; size_t n_outputs, cap_outputs;
 	struct early_stop { pid_t tid; int status; struct early_stop *next; } *early;
 };
@@ -393,6 +396,8 @@ enum clock_result { CLOCK_POINT, CLOCK_SYNC, CLOCK_GONE };
 enum clock_result clock_point(struct recording *r, struct task *t);
 /* The steps alone, without a signal in between: CLOCK_SYNC: in front of a system call, or a fault happened (t->have_stop). */
 enum clock_result clock_step(struct recording *r, struct task *t);
+/* The address of the instruction after this one in a loop's likely course; 0: not known. */
+uint64_t clock_next_insn(const struct insn *in);
 /* The event alone, at the task's present registers. */
 void clock_record(struct recording *r, struct task *t);
 
@@ -405,8 +410,14 @@ struct task *sched_pick(struct recording *r);   /* NULL: no task is left */
 bool sched_others_ready(const struct recording *r, const struct task *t);
 int sched_open(struct recording *r);
 void sched_close(struct recording *r);
-/* Ending a slice took so long: let the next ones be long enough that this is a small part of them. */
-void sched_cost(uint64_t ns);
+/* What it took to end a slice by a clock point, in processor time. */
+struct clock_cost {
+	uint64_t ns;          /* all of it but the faults, */
+	uint64_t memory_ns;   /* what was because of the memory written in the slice, */
+	uint64_t faults_ns;   /* and what tracking that has cost the program */
+};
+/* Let the next slices be long enough that this is a small part of them. */
+void sched_cost(const struct clock_cost *c);
 /* The running task is about to reach a synchronous point: don't interrupt it any more in this slice. */
 void sched_let_be(void);
 /* Around a wait for a running task: the timer may interrupt it only between these. */

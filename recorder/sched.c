@@ -30,15 +30,36 @@ static struct {
 	uint32_t calls;                   /* at which call from the slice's end on it stops there */
 	timer_t timer;
 	long grace_us;
-	uint64_t cost_ns;                 /* of ending a slice by a clock point: a running mean */
+	uint64_t cost_ns, memory_ns;      /* of ending a slice by a clock point, and because of what it wrote: running means */
 } alarm_state;
 
 #define CALLS_MAX 4      /* that a task may still make after its slice: each may be where a race shows */
 #define COST_SHARE 25   /* a slice is on average so many times as long as its end takes: 4 % */
+#define MEMORY_SHARE 5  /* and if its length was given, so many times as long as what its end takes because of memory: 20 % */
 
-void sched_cost(uint64_t ns)
+static uint64_t mean(uint64_t before, uint64_t ns)
 {
-	alarm_state.cost_ns = alarm_state.cost_ns ? (7 * alarm_state.cost_ns + ns) / 8 : ns;
+	return before ? (7 * before + ns) / 8 : ns;
+}
+
+void sched_cost(const struct clock_cost *c)
+{
+	alarm_state.cost_ns = mean(alarm_state.cost_ns, c->ns + c->faults_ns);
+	alarm_state.memory_ns = mean(alarm_state.memory_ns, c->memory_ns + c->faults_ns);
+}
+
+/*
+ * What slices should at least last on average, in microseconds. One who gives their length wants so many points as that makes,
+ * whatever a point costs; but not to wait for what grows with them, for ever: each page written again costs as much as
+ * writing all of it.
+ */
+static double least_mean_us(const struct recording *r)
+{
+	double us = r->opts->slice_us ? (double)alarm_state.memory_ns / 1000 * MEMORY_SHARE : (double)alarm_state.cost_ns / 1000 * COST_SHARE;
+
+	if (r->opts->slice_us && (r->opts->chaos || r->opts->verify_full))
+		return 0;
+	return us < SLICE_MEAN_MAX_US ? us : SLICE_MEAN_MAX_US;
 }
 
 static void arm(long us)
@@ -111,14 +132,10 @@ static long slice_us(struct recording *r, long *ret_longer)
 	u = (double)(rnd(r) >> 11) / (double)(1ull << 53);
 	if (r->opts->chaos && rnd(r) % 4 == 0)
 		return (long)(20 * exp2(log2(10) * u));
-	if (!r->opts->slice_us) {
-		/* The mean of a log-uniform length, and what it should be at least. */
-		double mean = (hi - lo) / log(hi / lo), least = (double)alarm_state.cost_ns / 1000 * COST_SHARE;
-
-		least = least < SLICE_MEAN_MAX_US ? least : SLICE_MEAN_MAX_US;
-		if (least > mean)
-			longer = least / mean;
-	}
+	/* The mean of a log-uniform length, and what it should be at least. */
+	longer = least_mean_us(r) / ((hi - lo) / log(hi / lo));
+	if (longer < 1)
+		longer = 1;
 	lo *= exp2(log2(hi / lo) * u);
 	*ret_longer = (long)(lo * (longer - 1));
 	return (long)lo;

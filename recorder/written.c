@@ -113,6 +113,16 @@ static int join(struct page_list *to, const struct page_list *more)
 	return 0;
 }
 
+/* What changes mappings is recorded: so without such an event they are as they were. */
+static int collect(struct recording *r, struct mm *mm, struct page_list *l)
+{
+	bool same = mm->pages_at == r->maps_gen + 1;
+	int err = same ? pagetrack_collect_again(mm->pages, &ours, 1, l) : pagetrack_collect(mm->pages, &ours, 1, l);
+
+	mm->pages_at = err ? 0 : r->maps_gen + 1;
+	return err;
+}
+
 int written_for_clock(struct recording *r, struct task *t, struct page_list *l)
 {
 	struct mm *mm = t->mm;
@@ -124,14 +134,14 @@ int written_for_clock(struct recording *r, struct task *t, struct page_list *l)
 
 		err = written_ever(t, true, l);
 		if (!err && mm->pages)
-			err = pagetrack_collect(mm->pages, &ours, 1, &none);
+			err = collect(r, mm, &none);
 		if (!err)
 			err = written_track(r, t);
 		page_list_free(&none);
 		mm->clocked = !err;
 		return err;
 	}
-	err = pagetrack_collect(mm->pages, &ours, 1, l);
+	err = collect(r, mm, l);
 	if (!err && mm->kept.n)
 		err = join(l, &mm->kept);
 	mm->kept.n = 0;
@@ -142,5 +152,6 @@ int written_now(struct task *t, struct page_list *l)
 {
 	int err = pagetrack_collect(t->mm->pages, &ours, 1, l);
 
+	t->mm->pages_at = 0;   /* nobody knows whether such a call changes mappings */
 	return err || !t->mm->clocked ? err : join(&t->mm->kept, l);
 }

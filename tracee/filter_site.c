@@ -29,10 +29,11 @@ static int far_jump_into(int mem_fd, uint64_t lo, uint64_t hi)
 	for (size_t i = 1; i + 4 <= n; i++) {
 		int32_t rel;
 
-		if (b[i - 1] != 0xe9 && b[i - 1] != 0xe8 && (b[i - 1] & 0xf0) != 0x80)
-			continue;
+		/* Rarely so, and foreseen by the processor: asked before what is neither. */
 		memcpy(&rel, b + i, 4);
-		if (from + i + 4 + (uint64_t)(int64_t)rel - lo < hi - lo)
+		if (from + i + 4 + (uint64_t)(int64_t)rel - lo >= hi - lo)
+			continue;
+		if (b[i - 1] == 0xe9 || b[i - 1] == 0xe8 || (b[i - 1] & 0xf0) == 0x80)
 			return 1;
 	}
 	return 0;

@@ -73,26 +73,27 @@ static bool next_part(uint64_t start, uint64_t end, const struct page_range *exc
 	return true;
 }
 
-static int collect_maps(struct pagetrack *p, struct collect *c, const struct maps *maps,
-			const struct page_range *exclude, size_t n_exclude)
+static int collect_maps(struct pagetrack *p, struct collect *c, const struct maps *maps)
 {
 	for (size_t i = 0; i < maps->n && maps->v[i].start < USER_END; i++) {
 		const struct mapping *m = &maps->v[i];
 		struct page_range part = { 0, m->start };
 
-		while (next_part(part.end, m->end, exclude, n_exclude, &part)) {
+		while (next_part(part.end, m->end, c->exclude, c->n_exclude, &part)) {
 			int err = collect_part(p, c, m, &part);
 
 			if (err)
 				return err;
+			c->floor = part.end;
 		}
+		c->floor = m->end;
 	}
 	return 0;
 }
 
 int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret)
 {
-	struct collect c = { .written = ret };
+	struct collect c = { .written = ret, .exclude = exclude, .n_exclude = n_exclude };
 	struct maps maps;
 	int err = maps_read(p->pid, &maps);
 
@@ -100,7 +101,9 @@ int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, siz
 		return err;
 	ret->n = 0;
 	ret->hashed = false;
-	err = collect_maps(p, &c, &maps, exclude, n_exclude);
+	p->n_plan = 0;
+	p->planned = p->tier == PAGE_TIER_SCAN;
+	err = collect_maps(p, &c, &maps);
 	maps_free(&maps);
 	if (!err)
 		err = hash_collect_finish(p, &c);
@@ -111,6 +114,17 @@ int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, siz
 		return err;
 	ret->hashed = p->tier == PAGE_TIER_HASH;
 	return 0;
+}
+
+int pagetrack_collect_again(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret)
+{
+	struct collect c = { .written = ret };
+
+	if (!p->planned)
+		return pagetrack_collect(p, exclude, n_exclude, ret);
+	ret->n = 0;
+	ret->hashed = false;
+	return scan_collect_again(p, &c);
 }
 
 static int open_tier(struct pagetrack *p, enum page_tier tier, const struct pagetrack_host *h)
@@ -209,6 +223,7 @@ void pagetrack_close(struct pagetrack *p)
 		close(p->pagemap_fd);
 	page_list_free(&p->known);
 	page_runs_free(&p->runs);
+	free(p->plan);
 	free(p);
 }
 

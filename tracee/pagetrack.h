@@ -92,6 +92,14 @@ const char *page_tier_name(enum page_tier tier);
 int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret);
 
 /**
+ * As pagetrack_collect, for a caller who knows that no mapping came, went, moved or changed its protection since the last
+ * one; only stacks may have grown. Scan tier: takes a fifth of the time.
+ *
+ * @exclude  as the last time.
+ */
+int pagetrack_collect_again(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret);
+
+/**
  * Optional: tell at once of writable memory that the process just mapped (mmap, brk, mprotect), before it runs on.
  * Otherwise, in the scan tier, the kernel does not merge it with a tracked mapping next to it as it would untracked,
  * and an mremap(2) across both fails with EFAULT. Costs a microsecond; what is collected does not change.

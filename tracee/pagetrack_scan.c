@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/grow.h"
 #include "common/scope.h"
 #include "tracee/pagetrack_abi.h"
 #include "tracee/pagetrack_int.h"
@@ -53,18 +54,27 @@ int scan_open(struct pagetrack *p, const struct pagetrack_host *h)
 	return ioctl(fd, UFFDIO_API, &api) < 0 ? -RL_EUNSUPPORTED : 0;
 }
 
-/* List and protect again. -EPERM, with nothing done: the mapping is not registered. */
-static int scan_written(struct pagetrack *p, struct collect *c, const struct mapping *m, uint64_t start, uint64_t end)
+/*
+ * In a private mapping of a file, page cache and zero pages are nobody's writes, and need no protection: the first write
+ * replaces them by an unprotected page of the process's own. In anonymous memory only the zero page is so; asking about it
+ * would make the walk four times as long.
+ */
+static uint64_t not_own_pages(const struct mapping *m)
 {
-	/* In a private mapping of a file, page cache and zero pages are nobody's writes, and need no protection: the
-	 * first write replaces them by an unprotected page of the process's own. In anonymous memory only the zero
-	 * page is so; asking about it would make the walk four times as long. */
-	uint64_t not_own = m->shared || !m->ino ? 0 : SCAN_FILE | SCAN_PFNZERO;
+	return m->shared || !m->ino ? 0 : SCAN_FILE | SCAN_PFNZERO;
+}
+
+/*
+ * List and protect again. What is not registered is left out; or, with SCAN_CHECK_WPASYNC among the flags: -EPERM, with
+ * nothing done.
+ */
+static int scan_written(struct pagetrack *p, struct collect *c, uint64_t flags, uint64_t not_own, uint64_t start, uint64_t end)
+{
 	struct scan_region region[256];
 
 	while (start < end) {
 		struct scan_arg arg = {
-			.size = sizeof arg, .flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+			.size = sizeof arg, .flags = SCAN_WP_MATCHING | flags,
 			.start = start, .end = end,
 			.vec = (uintptr_t)region, .vec_len = sizeof region / sizeof region[0],
 			.category_inverted = not_own, .category_mask = SCAN_WRITTEN | not_own,
@@ -127,10 +137,52 @@ int pagetrack_adopt(struct pagetrack *p, uint64_t start, uint64_t end)
 	return err == -RL_EGONE || err == -ENOMEM ? err : 0;
 }
 
+static bool is_excluded_between(const struct collect *c, uint64_t from, uint64_t to)
+{
+	for (size_t i = 0; i < c->n_exclude; i++) {
+		if (c->exclude[i].start < to && c->exclude[i].end > from)
+			return true;
+	}
+	return false;
+}
+
+/* The next collect of the same mappings need not look for them. Stacks may have grown downwards by then. */
+static int plan_part(struct pagetrack *p, const struct collect *c, const struct mapping *m, const struct page_range *part)
+{
+	struct scan_part *last = p->n_plan ? &p->plan[p->n_plan - 1] : NULL;
+	uint64_t not_own = not_own_pages(m), from = c->floor;
+
+	if (last && last->not_own == not_own && !is_excluded_between(c, last->range.end, part->end)) {
+		last->range.end = part->end;
+		return 0;
+	}
+	for (size_t i = 0; i < c->n_exclude; i++) {
+		if (c->exclude[i].end > from && c->exclude[i].end <= part->start)
+			from = c->exclude[i].end;
+	}
+	last = GROW(p->plan, p->n_plan, p->cap_plan);
+	if (!last)
+		return -ENOMEM;
+	*last = (struct scan_part){ { from, part->end }, not_own };
+	p->n_plan++;
+	return 0;
+}
+
+int scan_collect_again(struct pagetrack *p, struct collect *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < p->n_plan; i++)
+		err = scan_written(p, c, 0, p->plan[i].not_own, p->plan[i].range.start, p->plan[i].range.end);
+	return err;
+}
+
 int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mapping *m, const struct page_range *part)
 {
-	int err = scan_written(p, c, m, part->start, part->end);
+	int err = scan_written(p, c, SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
 
+	if (!err)
+		return plan_part(p, c, m, part);
 	if (err != -EPERM)
 		return err;
 	if (!(m->prot & PROT_WRITE)) {
@@ -143,9 +195,12 @@ int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mappi
 	}
 	err = register_range(p, m->start, m->end);
 	if (!err)
-		err = scan_written(p, c, m, part->start, part->end);
-	if (!err || err == -RL_EGONE || err == -ENOMEM)
+		err = scan_written(p, c, SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
+	if (!err)
+		return plan_part(p, c, m, part);
+	if (err == -RL_EGONE || err == -ENOMEM)
 		return err;
+	p->planned = false;
 	return hash_collect_part(p, c, m, part);   /* a device, or a mapping with a userfaultfd of its own */
 }
 

@@ -169,6 +169,8 @@ static uint64_t bv_of_values(const uint8_t *b, uint64_t held)
 
 static size_t cut(const uint8_t *b, size_t n)
 {
+	while (n >= 8 && !load64(b + n - 8))
+		n -= 8;
 	while (n && !b[n - 1])
 		n--;
 	return n;

@@ -550,6 +550,73 @@ static void excluded_ranges_are_left_out(void **state)
 	munmap(area, 16 * PAGE);
 }
 
+static __attribute__((noinline)) void use_stack(unsigned pages)
+{
+	uint8_t bytes[PAGE];
+
+	memset(bytes, (int)pages, sizeof bytes);
+	__asm__ volatile("" : : "r"(bytes) : "memory");
+	if (pages)
+		use_stack(pages - 1);
+	__asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
+static void life_on_the_stack(void)
+{
+	area[0] = 1;
+	STOP();
+	STOP();
+	use_stack(100);
+	area[20 * PAGE] = 1;
+	STOP();
+	area[2 * PAGE] = 1;
+	area[6 * PAGE] = 1;
+	STOP();
+}
+
+/* How many pages of the main stack are listed. */
+static size_t count_stack(const struct child *c)
+{
+	struct maps maps;
+	size_t n = 0;
+
+	assert_int_equal(maps_read(c->pid, &maps), 0);
+	for (size_t i = 0; i < maps.n; i++) {
+		if (strcmp(maps.v[i].name, "[stack]") != 0)
+			continue;
+		for (size_t k = 0; k < c->list.n; k++)
+			n += c->list.v[k].addr - maps.v[i].start < maps.v[i].end - maps.v[i].start;
+	}
+	maps_free(&maps);
+	return n;
+}
+
+static void collecting_again_from_the_same_mappings_misses_nothing(void **state)
+{
+	struct page_range out[1];
+
+	(void)state;
+	area = map(24, MAP_PRIVATE);
+	out[0] = (struct page_range){ (uintptr_t)area + 4 * PAGE, (uintptr_t)area + 8 * PAGE };
+	mprotect(area + 12 * PAGE, 4 * PAGE, PROT_READ);   /* not tracked, in between */
+	struct child c = start(life_on_the_stack);
+
+	run_to_stop(&c);
+	assert_int_equal(pagetrack_collect(c.track, out, 1, &c.list), 0);
+	run_to_stop(&c);
+	assert_int_equal(pagetrack_collect_again(c.track, out, 1, &c.list), 0);
+	assert_true(count_stack(&c) >= 100);
+	assert_int_equal(count(&c, area, 24), 1);
+	assert_true(listed(&c, area + 20 * PAGE));
+	run_to_stop(&c);
+	assert_int_equal(pagetrack_collect_again(c.track, out, 1, &c.list), 0);
+	assert_true(count_stack(&c) < 100);
+	assert_int_equal(count(&c, area, 24), 1);
+	assert_true(listed(&c, area + 2 * PAGE));
+	finish(&c);
+	munmap(area, 24 * PAGE);
+}
+
 static void life_of_fork(void)
 {
 	memset(area, 1, 4 * PAGE);
@@ -757,6 +824,7 @@ static int run_tier(enum page_tier t)
 		cmocka_unit_test(a_write_to_a_huge_page_is_seen),
 		cmocka_unit_test(pages_written_before_they_were_protected_are_listed),
 		cmocka_unit_test(excluded_ranges_are_left_out),
+		cmocka_unit_test(collecting_again_from_the_same_mappings_misses_nothing),
 		cmocka_unit_test(a_fork_child_is_tracked_by_itself),
 		cmocka_unit_test(a_terabyte_of_reserved_memory_costs_nothing),
 		cmocka_unit_test(a_thousand_dirty_pages_are_collected_quickly),
