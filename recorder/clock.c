@@ -279,7 +279,7 @@ static void record(struct recording *r, struct task *t, struct clock_cost *ret)
 		start = own_ns();
 		ev_end(r);
 		ret->memory_ns += own_ns() - start;
-		ret->faults_ns = b.n_pages * FAULT_NS;
+		ret->faults_ns = t->mm->pages ? pagetrack_faults(t->mm->pages) * FAULT_NS : 0;
 		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
 	}
 	free(b.dead);

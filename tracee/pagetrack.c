@@ -113,7 +113,15 @@ int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, siz
 	if (err)
 		return err;
 	ret->hashed = p->tier == PAGE_TIER_HASH;
+	p->n_faults = p->tier == PAGE_TIER_SCAN && ret->n > p->n_open ? ret->n - p->n_open : 0;
+	p->n_listed = ret->n;
+	p->n_open = 0;
 	return 0;
+}
+
+size_t pagetrack_faults(const struct pagetrack *p)
+{
+	return p->n_faults;
 }
 
 int pagetrack_collect_again(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret)

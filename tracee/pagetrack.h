@@ -93,11 +93,15 @@ int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, siz
 
 /**
  * As pagetrack_collect, for a caller who knows that no mapping came, went, moved or changed its protection since the last
- * one; only stacks may have grown. Scan tier: takes a fifth of the time.
+ * one; only stacks may have grown. Scan tier: takes a fifth of the time; and a large area that was written as a whole is then
+ * listed without being protected again, seven times of eight, so that writing it again costs no faults.
  *
  * @exclude  as the last time.
  */
 int pagetrack_collect_again(struct pagetrack *p, const struct page_range *exclude, size_t n_exclude, struct page_list *ret);
+
+/* How many pages of the last list cost the process a fault when it wrote to them. */
+size_t pagetrack_faults(const struct pagetrack *p);
 
 /**
  * Optional: tell at once of writable memory that the process just mapped (mmap, brk, mprotect), before it runs on.

@@ -21,6 +21,10 @@ struct pagetrack {
 	struct scan_part *plan;   /* scan: the mappings as the last collect found them */
 	size_t n_plan, cap_plan;
 	bool planned;             /* the plan is of use */
+	size_t n_listed;          /* by the last collect, */
+	size_t n_open;            /* so many of which it did not protect again */
+	size_t n_faults;
+	unsigned n_again;
 };
 
 /* One collect in the making. */

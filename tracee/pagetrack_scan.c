@@ -65,8 +65,8 @@ static uint64_t not_own_pages(const struct mapping *m)
 }
 
 /*
- * List and protect again. What is not registered is left out; or, with SCAN_CHECK_WPASYNC among the flags: -EPERM, with
- * nothing done.
+ * List, and with SCAN_WP_MATCHING protect again. What is not registered is left out; or, with SCAN_CHECK_WPASYNC: -EPERM,
+ * with nothing done.
  */
 static int scan_written(struct pagetrack *p, struct collect *c, uint64_t flags, uint64_t not_own, uint64_t start, uint64_t end)
 {
@@ -74,10 +74,10 @@ static int scan_written(struct pagetrack *p, struct collect *c, uint64_t flags, 
 
 	while (start < end) {
 		struct scan_arg arg = {
-			.size = sizeof arg, .flags = SCAN_WP_MATCHING | flags,
+			.size = sizeof arg, .flags = flags,
 			.start = start, .end = end,
 			.vec = (uintptr_t)region, .vec_len = sizeof region / sizeof region[0],
-			.category_inverted = not_own, .category_mask = SCAN_WRITTEN | not_own,
+			.category_inverted = not_own, .category_mask = SCAN_WRITTEN | SCAN_WPALLOWED | not_own,
 			/* What is not there counts as written to the kernel, and would get a marker a page. */
 			.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED, .return_mask = SCAN_WRITTEN,
 		};
@@ -168,18 +168,81 @@ static int plan_part(struct pagetrack *p, const struct collect *c, const struct 
 	return 0;
 }
 
-int scan_collect_again(struct pagetrack *p, struct collect *c)
+#define OPEN_LEAST 4096   /* pages listed, below which it is not worth the trouble */
+#define OPEN_RUN 512      /* pages one behind the other that may stay unprotected */
+#define OPEN_TIMES 8      /* how often all are protected, to see whether they are still written to */
+
+static int scan_plan(struct pagetrack *p, struct collect *c, uint64_t flags)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < p->n_plan; i++)
-		err = scan_written(p, c, 0, p->plan[i].not_own, p->plan[i].range.start, p->plan[i].range.end);
+		err = scan_written(p, c, flags, p->plan[i].not_own, p->plan[i].range.start, p->plan[i].range.end);
+	return err;
+}
+
+/* Protect what was planned in [from, to). */
+static int protect(struct pagetrack *p, uint64_t from, uint64_t to)
+{
+	struct page_list listed = { 0 };
+	struct collect c = { .written = &listed };
+	int err = 0;
+
+	for (size_t i = 0; !err && i < p->n_plan; i++) {
+		uint64_t start = p->plan[i].range.start, end = p->plan[i].range.end;
+
+		start = start > from ? start : from;
+		end = end < to ? end : to;
+		if (start < end)
+			err = scan_written(p, &c, SCAN_WP_MATCHING, p->plan[i].not_own, start, end);
+	}
+	page_list_free(&listed);
+	return err;
+}
+
+/* Protect all but the long runs of a list. */
+static int protect_others(struct pagetrack *p, const struct page_list *l)
+{
+	uint64_t from = 0;
+	int err = 0;
+
+	for (size_t i = 0, run; !err && i < l->n; i += run) {
+		for (run = 1; i + run < l->n && l->v[i + run].addr == l->v[i].addr + run * MAPS_PAGE; run++)
+			;
+		if (run < OPEN_RUN)
+			continue;
+		err = protect(p, from, l->v[i].addr);
+		from = l->v[i].addr + run * MAPS_PAGE;
+		p->n_open += run;
+	}
+	return err ? err : protect(p, from, UINT64_MAX);
+}
+
+/*
+ * A fault a page costs more than hashing it. So large areas that are written all the time stay as they are, and are
+ * listed as long as they do.
+ */
+int scan_collect_again(struct pagetrack *p, struct collect *c)
+{
+	size_t open = p->n_open;
+	int err;
+
+	p->n_open = 0;
+	if (p->n_listed < OPEN_LEAST || ++p->n_again % OPEN_TIMES == 0) {
+		err = scan_plan(p, c, SCAN_WP_MATCHING);
+	} else {
+		err = scan_plan(p, c, 0);
+		if (!err)
+			err = protect_others(p, c->written);
+	}
+	p->n_listed = c->written->n;
+	p->n_faults = p->n_listed > open ? p->n_listed - open : 0;
 	return err;
 }
 
 int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mapping *m, const struct page_range *part)
 {
-	int err = scan_written(p, c, SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
+	int err = scan_written(p, c, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
 
 	if (!err)
 		return plan_part(p, c, m, part);
@@ -195,7 +258,7 @@ int scan_collect_part(struct pagetrack *p, struct collect *c, const struct mappi
 	}
 	err = register_range(p, m->start, m->end);
 	if (!err)
-		err = scan_written(p, c, SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
+		err = scan_written(p, c, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC, not_own_pages(m), part->start, part->end);
 	if (!err)
 		return plan_part(p, c, m, part);
 	if (err == -RL_EGONE || err == -ENOMEM)

@@ -617,6 +617,60 @@ static void collecting_again_from_the_same_mappings_misses_nothing(void **state)
 	munmap(area, 24 * PAGE);
 }
 
+enum { LARGE = 6000 };
+
+static void life_of_large_writes(void)
+{
+	for (int i = 0; i < 3; i++) {
+		STOP();
+		memset(area, i, LARGE * PAGE);
+	}
+	for (int i = 0; i < 20; i++) {
+		STOP();
+		area[(LARGE + 2) * PAGE] = (uint8_t)i;
+	}
+	STOP();
+	area[100 * PAGE] = 7;
+	STOP();
+}
+
+static void again(struct child *c)
+{
+	run_to_stop(c);
+	assert_int_equal(pagetrack_collect_again(c->track, NULL, 0, &c->list), 0);
+	for (size_t i = 1; i < c->list.n; i++)
+		assert_true(c->list.v[i - 1].addr < c->list.v[i].addr);
+}
+
+static void a_large_area_written_as_a_whole_is_listed_without_faults_until_it_is_not(void **state)
+{
+	unsigned times = 0;
+
+	(void)state;
+	area = map(LARGE + 4, MAP_PRIVATE);
+	struct child c = start(life_of_large_writes);
+
+	next(&c);
+	for (int i = 1; i < 3; i++) {
+		again(&c);
+		assert_int_equal(count(&c, area, LARGE), LARGE);
+	}
+	if (tier == PAGE_TIER_SCAN)
+		assert_true(pagetrack_faults(c.track) < 100);
+	for (int i = 0; i < 20; i++) {
+		again(&c);
+		times += count(&c, area, LARGE) == LARGE;
+		assert_true(listed(&c, area + (LARGE + 2) * PAGE));
+	}
+	assert_true(times < 10);
+	assert_int_equal(count(&c, area, LARGE), 0);
+	again(&c);
+	assert_int_equal(count(&c, area, LARGE), 1);
+	assert_true(listed(&c, area + 100 * PAGE));
+	finish(&c);
+	munmap(area, (LARGE + 4) * PAGE);
+}
+
 static void life_of_fork(void)
 {
 	memset(area, 1, 4 * PAGE);
@@ -825,6 +879,7 @@ static int run_tier(enum page_tier t)
 		cmocka_unit_test(pages_written_before_they_were_protected_are_listed),
 		cmocka_unit_test(excluded_ranges_are_left_out),
 		cmocka_unit_test(collecting_again_from_the_same_mappings_misses_nothing),
+		cmocka_unit_test(a_large_area_written_as_a_whole_is_listed_without_faults_until_it_is_not),
 		cmocka_unit_test(a_fork_child_is_tracked_by_itself),
 		cmocka_unit_test(a_terabyte_of_reserved_memory_costs_nothing),
 		cmocka_unit_test(a_thousand_dirty_pages_are_collected_quickly),
