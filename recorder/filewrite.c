@@ -302,16 +302,6 @@ static bool change_private_in(struct recording *r, struct task *t, struct object
 	return found;
 }
 
-/* Whether an earlier task of the list stands for the same memory. */
-static bool is_first_of_mm(const struct recording *r, const struct task *t)
-{
-	for (const struct task *o = r->tasks; o != t; o = o->next) {
-		if (o->mm == t->mm && o->state != TASK_DEAD)
-			return false;
-	}
-	return true;
-}
-
 static void change_private(struct recording *r, struct task *self, struct object_entry *o, const struct change *ch)
 {
 	bool found = false;

@@ -157,6 +157,7 @@ struct object_entry {
 	bool stale;                     /* private, and its file was written to since */
 	bool live;                      /* private: may still be mapped */
 	char *path;                     /* of a shared one, as it was mapped first; malloc'ed */
+	bool stored_to;                 /* a shared one: it was mapped for writing */
 	bool named;                     /* shared, and others could know it: not new anonymous memory */
 	bool outsider;                  /* somebody who is not recorded can write to it, and that was told */
 	uint64_t outsider_ns;           /* when somebody was looked for last */
@@ -190,6 +191,7 @@ struct recording {
 	bool root_done;
 	int root_status;
 	struct object_entry *objects;
+	struct object_entry *meets;     /* mapped shared by the present call, and privately before */
 	uint64_t outsider_next_ns;      /* processes are not looked at before */
 	struct sec_filter *filters;     /* all there are */
 	uint64_t proc_dev;              /* st_dev of /proc */
@@ -281,6 +283,19 @@ bool object_was_written(const struct recording *r, const struct mapping *m);
 /* The shared object of a mapping or file; NULL: it was never mapped. */
 struct object_entry *object_shared(struct recording *r, uint64_t dev, uint64_t ino, uint64_t btime_ns);
 uint64_t file_btime_ns(int fd, const char *path);
+/* Whether this mapping's file is an ELF file that was mapped privately. */
+bool object_is_whole(const struct recording *r, const struct mapping *m);
+/* Store what is not stored yet of a part of a shared object's file. */
+int object_add(struct recording *r, struct object_entry *o, int fd, uint64_t off, uint64_t end);
+
+/* private.c: private mappings of files that are mapped shared, too */
+/* Whether no earlier task of the list stands for the same memory. */
+bool is_first_of_mm(const struct recording *r, const struct task *t);
+/* The shared object whose pages a private mapping shows, as long as they are the file's. NULL: there is none. */
+struct object_entry *private_shows(struct recording *r, const struct mapping *m, uint64_t btime_ns);
+/* A file was mapped shared; and when that call's event is written: what was private before becomes the object's. */
+void private_meets(struct recording *r, const struct task *t, const struct mapping *m, struct object_entry *o);
+void private_join(struct recording *r, struct task *t);
 
 /* filewrite.c: what a call did to files that recorded processes have mapped, and to other processes' memory */
 void file_written(struct recording *r, struct task *t, const struct sys_call *c);

@@ -51,6 +51,15 @@ bool object_was_written(const struct recording *r, const struct mapping *m)
 	return o;
 }
 
+bool object_is_whole(const struct recording *r, const struct mapping *m)
+{
+	const struct object_entry *o = r->objects;
+
+	while (o && (!o->whole || o->dev != m->dev || o->ino != m->ino))
+		o = o->next;
+	return o;
+}
+
 static struct object_entry *object_private(struct recording *r, const struct object_entry *want)
 {
 	struct object_entry *o = r->objects;
@@ -176,6 +185,15 @@ static int store_range(struct recording *r, struct object_entry *o, const struct
 		off += n;
 	}
 	return 0;
+}
+
+int object_add(struct recording *r, struct object_entry *o, int fd, uint64_t off, uint64_t end)
+{
+	uint64_t size = (o->size + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1);
+
+	if (end > size)
+		end = size;
+	return off < end ? store_range(r, o, &(struct source){ .fd = fd }, off, end) : 0;
 }
 
 static bool source_is(int fd, const struct mapping *m)
@@ -331,6 +349,7 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 			return err;
 	}
 	t->mm->has_shared = true;
+	private_meets(r, t, m, o);
 	*ret_id = o->id;
 	if (is_new_anonymous(t, m))
 		return mark_range(o, m->off, end);
@@ -347,10 +366,16 @@ int object_of_mapping(struct recording *r, struct task *t, const struct mapping 
 {
 	autoclose int fd = source_open(t, m);
 	struct source s = { .fd = fd, .mapped = fd < 0, .mem_fd = t->mm->mem_fd, .map_addr = m->start, .map_off = m->off };
+	struct object_entry *o;
 	struct stat st;
 	bool known = fd >= 0 && fstat(fd, &st) == 0;
 
 	if (m->shared)
 		return shared_object(r, t, m, &s, known ? &st : NULL, ret_id);
+	o = known ? private_shows(r, m, file_btime_ns(fd, "")) : NULL;
+	if (o) {
+		*ret_id = o->id;
+		return object_add(r, o, fd, m->off, m->off + (m->end - m->start));
+	}
 	return private_object(r, m, &s, known ? &st : NULL, ret_id);
 }

@@ -357,6 +357,7 @@ static void emit_exit(struct recording *r, struct task *t, const struct sys_call
 	}
 	ev_end(r);
 	stack_limited(r, t, c);
+	private_join(r, t);
 }
 
 void syscall_exit(struct recording *r, struct task *t)

@@ -20,8 +20,10 @@
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
+#include "common/scope.h"
 #include "tracee/confine.h"
 #include "tracee/layout.h"
+#include "tracee/maps.h"
 #include "tracee/remote.h"
 
 #define RSEQ_UNREGISTER 1   /* RSEQ_FLAG_UNREGISTER of linux/rseq.h */
@@ -311,9 +313,9 @@ static int map_object(struct calls *c, struct objects *o, const struct ev_asop *
 
 static int do_map(struct calls *c, struct objects *o, const struct ev_asop *op)
 {
-	struct shared_map m = { op->addr, op->len, op->obj_off, op->obj, op->prot };
-	bool shared = op->obj && op->flags & AS_SHARED;
-	int err = shared ? shared_note(&c->h->shared, &m) : shared_forget(&c->h->shared, op->addr, op->len);
+	struct shared_map m = { op->addr, op->len, op->obj_off, op->obj, op->prot, !(op->flags & AS_SHARED) };
+	bool changes = op->obj && (op->flags & AS_SHARED || objects_change(o, op->obj));
+	int err = changes ? shared_note(&c->h->shared, &m) : shared_forget(&c->h->shared, op->addr, op->len);
 
 	if (err)
 		return err;
@@ -416,13 +418,41 @@ int host_write(struct host *h, struct objects *o, uint64_t addr, const void *byt
 		if (part > n)
 			part = n;
 		if (mem_write(h->mem_fd, addr, bytes, part) &&
-		    (!m || objects_write(o, m->obj, m->off + (addr - m->addr), bytes, part)))
+		    (!m || m->is_private || objects_write(o, m->obj, m->off + (addr - m->addr), bytes, part)))
 			return -EFAULT;
 		addr += part;
 		bytes = (const char *)bytes + part;
 		n -= part;
 	}
 	return 0;
+}
+
+static int remap_part(struct calls *c, struct objects *o, const struct shared_map *m, uint64_t start, uint64_t end)
+{
+	struct ev_asop op = { .kind = AS_MAP, .prot = m->prot, .flags = m->is_private ? 0 : AS_SHARED, .obj = m->obj,
+			      .addr = start, .len = end - start, .obj_off = m->off + (start - m->addr) };
+
+	return start < end ? map_object(c, o, &op) : 0;
+}
+
+/* All of a private mapping but the pages of which the host has a copy of its own. */
+static int remap_private(struct calls *c, struct objects *o, const struct shared_map *m)
+{
+	struct page_runs runs = { 0 };
+	autoclose int pagemap = pagemap_open(c->h->pid);
+	uint64_t at = m->addr, end = m->addr + m->len;
+	int err = pagemap < 0 ? pagemap : pagemap_runs(pagemap, at, end, &runs);
+
+	for (size_t i = 0; !err && i < runs.n; i++) {
+		if (!page_is_anon(runs.v[i].flags))
+			continue;
+		err = remap_part(c, o, m, at, runs.v[i].start);
+		at = runs.v[i].end;
+	}
+	if (!err)
+		err = remap_part(c, o, m, at, end);
+	page_runs_free(&runs);
+	return err;
 }
 
 int host_reshare(struct host *h, pid_t tid, struct objects *o)
@@ -432,10 +462,8 @@ int host_reshare(struct host *h, pid_t tid, struct objects *o)
 
 	for (size_t i = 0; !err && i < h->shared.n; i++) {
 		const struct shared_map *m = &h->shared.v[i];
-		struct ev_asop op = { .kind = AS_MAP, .prot = m->prot, .flags = AS_SHARED, .obj = m->obj,
-				      .addr = m->addr, .len = m->len, .obj_off = m->off };
 
-		err = map_object(c, o, &op);
+		err = m->is_private ? remap_private(c, o, m) : remap_part(c, o, m, m->addr, m->addr + m->len);
 	}
 	return err ? err : calls_make(c);
 }

@@ -20,7 +20,7 @@ struct host {
 	int n_tasks;                   /* recorded tasks living in it */
 	pid_t *threads;                /* all but the leader, dead ones excepted */
 	size_t n_threads, cap_threads;
-	struct shared_maps shared;     /* its MAP_SHARED mappings */
+	struct shared_maps shared;     /* its mappings of objects that change */
 	uint64_t stubs[4];             /* where filters' code lies at present (site.h): no memory of the program's */
 	struct lock_table *locks;      /* lockhook.h; NULL: no function is patched */
 	const struct host *copy_of;    /* while a session is cloned: whose copy it is */

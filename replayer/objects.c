@@ -116,12 +116,17 @@ uint32_t objects_find(const struct objects *o, uint64_t ino)
 	return o->base ? objects_find(o->base, ino) : 0;
 }
 
-/* Only shared memory changes: the contents of private mappings are common to all copies of a session. */
-static int shared_fd(struct objects *o, uint32_t id)
+/* Only shared memory changes: the contents of other objects are common to all copies of a session. */
+bool objects_change(const struct objects *o, uint32_t id)
 {
 	const struct trace_object *to = trace_object(o->trace, id);
 
-	return to && to->flags & OBJ_SHARED_MEM ? objects_fd(o, id) : -RL_ECORRUPT;
+	return to && to->flags & OBJ_SHARED_MEM;
+}
+
+static int shared_fd(struct objects *o, uint32_t id)
+{
+	return objects_change(o, id) ? objects_fd(o, id) : -RL_ECORRUPT;
 }
 
 int objects_write(struct objects *o, uint32_t id, uint64_t off, const void *bytes, size_t n)

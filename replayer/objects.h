@@ -2,6 +2,7 @@
 #ifndef RELIVE_OBJECTS_H
 #define RELIVE_OBJECTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "trace-fmt/trace.h"
 
@@ -15,6 +16,9 @@ int objects_clone(struct objects *o, struct objects **ret);
 
 /** The memory file of an object; stays ours. A descriptor, -RL_ECORRUPT (no such object, damaged) or -errno. */
 int objects_fd(struct objects *o, uint32_t id);
+
+/** Whether an object changes: it is memory that processes share. */
+bool objects_change(const struct objects *o, uint32_t id);
 
 /** Which object a memory file is, by its inode number. 0: none. */
 uint32_t objects_find(const struct objects *o, uint64_t ino);

@@ -1,4 +1,7 @@
-/* Which parts of a host's memory are MAP_SHARED mappings of which objects. Pure bookkeeping. */
+/*
+ * Which parts of a host's memory are mappings of which objects that change: MAP_SHARED ones, and private ones of the same
+ * objects. Pure bookkeeping.
+ */
 #ifndef RELIVE_SHARED_H
 #define RELIVE_SHARED_H
 
@@ -10,6 +13,7 @@ struct shared_map {
 	uint64_t off;          /* of addr in the object, in bytes */
 	uint32_t obj;
 	uint8_t prot;
+	uint8_t is_private;
 };
 
 /* Without overlaps, in no order. Zero-initialised is empty. */
