@@ -26,6 +26,7 @@ static struct {
 	volatile sig_atomic_t stage;      /* 0: in its slice, 1: in the grace period, 2: over, 3: and about to end */
 	volatile sig_atomic_t running;    /* the task that may be interrupted, 0: none */
 	volatile sig_atomic_t preemptible;
+	bool timed;                       /* the slice ends by itself: it began when there were others */
 	volatile int agent;               /* memory of the running task, if it has an agent; else -1 */
 	uint32_t calls;                   /* at which call from the slice's end on it stops there */
 	timer_t timer;
@@ -147,8 +148,10 @@ static void new_slice(struct recording *r)
 
 	r->slice_over = false;
 	alarm_state.stage = 0;
-	if (!r->tasks->next)
+	alarm_state.timed = r->tasks->next;
+	if (!alarm_state.timed)
 		return;
+	r->slice_cpu_ns = cputime_of(r->current->tid);
 	us = slice_us(r, &longer);
 	/* Time passes between groups of calls, not in them: the first call would be the first of its group, always. */
 	alarm_state.calls = 1 + (uint32_t)(rnd(r) % CALLS_MAX);
@@ -250,8 +253,11 @@ struct task *sched_pick(struct recording *r)
 		if (alarm_state.stage)
 			r->slice_over = true;
 		t = r->current;
-		if (t && is_ready(t) && !r->slice_over)
+		if (t && is_ready(t) && !r->slice_over) {
+			if (r->tasks->next && !alarm_state.timed)
+				new_slice(r);   /* it was alone so far */
 			return t;
+		}
 		t = pick_other(r);
 		if (!t && r->current && is_ready(r->current))
 			t = r->current;
@@ -265,8 +271,6 @@ struct task *sched_pick(struct recording *r)
 			syscall_enter(r, o);
 	}
 	r->current = t;
-	if (r->tasks->next)
-		r->slice_cpu_ns = cputime_of(t->tid);
 	new_slice(r);
 	return t;
 }
