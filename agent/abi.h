@@ -124,6 +124,7 @@ enum agent_fd {
 	AGENT_FD_WRITE = 2,    /* one whose writes nobody else must know of: it is not mapped, nor our own output */
 	AGENT_FD_DIR = 4,
 	AGENT_FD_STREAM = 8,   /* a pipe or socket: to be tried without waiting */
+	AGENT_FD_CLOSE = 16,   /* closing it does not wait */
 	AGENT_FD_SLOW = 0x80,  /* always the traced path */
 };
 
@@ -133,6 +134,12 @@ enum agent_tsc {
 	AGENT_TSC_READS,
 	AGENT_TSC_SWITCHES,    /* it traps, but where the agent allows it for a moment */
 };
+
+/* No signal mask: SIGKILL cannot be blocked. */
+#define AGENT_MASK_DUE UINT64_MAX
+
+/* Whether SIGSEGV is blocked now. */
+enum agent_segv { AGENT_SEGV_AS_BEFORE, AGENT_SEGV_OPEN, AGENT_SEGV_BLOCKED };
 
 /* At AGENT_DATA. */
 struct agent_ctl {
@@ -147,7 +154,10 @@ struct agent_ctl {
 	uint64_t proc_dev;     /* st_dev of /proc: its files have their own ways */
 	uint64_t clock;        /* the kernel's own clock_gettime(2) for user mode; 0: not to be called */
 	uint32_t tsc;          /* enum agent_tsc */
-	uint8_t unused[60];
+	uint32_t segv;         /* enum agent_segv: what the calls in the buffer did to the task's mask */
+	uint64_t old_mask;     /* AGENT_MASK_DUE: an rt_sigprocmask is about to be made; not 0: it was */
+	uint32_t masked;       /* the recorder has all signals blocked: no call that sets the mask may be made */
+	uint8_t unused[44];
 	uint8_t xsave[4096 - 128];   /* what the processor saves, before it is put into the program's memory: multiple of 64 */
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];

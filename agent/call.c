@@ -2,6 +2,8 @@
  * Recording: which calls the agent makes itself. Each function returns AGENT_DONE with the call's entry in the buffer,
  * or AGENT_TRACED: then the program has seen no effect yet, and the recorder will see the program's own call.
  */
+#include <asm/mman.h>
+#include <asm/signal.h>
 #include <asm/stat.h>
 #include <asm/unistd.h>
 #include <asm/poll.h>
@@ -11,6 +13,7 @@
 #include <linux/futex.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>
+#include <linux/wait.h>
 #include "agent/call.h"
 
 #define MSG_DONTWAIT_ 0x40
@@ -41,11 +44,13 @@ static uint8_t class_of(const struct agent_ctl *ctl, const struct stat *st)
 	if (st->st_dev == ctl->proc_dev)
 		return 0;
 	if (S_ISDIR(st->st_mode))
-		return AGENT_FD_DIR;
+		return AGENT_FD_DIR | AGENT_FD_CLOSE;
+	bit = agent_ino_bit(st->st_ino);
+	if (S_ISFIFO(st->st_mode))
+		return ctl->inos[bit / 8] >> bit % 8 & 1 ? 0 : AGENT_FD_STREAM | AGENT_FD_CLOSE;
 	if (!S_ISREG(st->st_mode))
 		return 0;
-	bit = agent_ino_bit(st->st_ino);
-	return (uint8_t)((st->st_size > 0 ? AGENT_FD_READ : 0) |
+	return (uint8_t)(AGENT_FD_CLOSE | (st->st_size > 0 ? AGENT_FD_READ : 0) |
 			 (ctl->inos[bit / 8] >> bit % 8 & 1 ? 0 : AGENT_FD_WRITE));
 }
 
@@ -215,11 +220,17 @@ static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
 	return made(ctl, f, n);
 }
 
-static int do_close(struct agent_ctl *ctl, struct agent_frame *f)
+/* A socket may linger. */
+static bool closes_at_once(struct agent_ctl *ctl, uint64_t fd)
 {
-	if (!is(ctl, f->rdi, AGENT_FD_READ | AGENT_FD_WRITE | AGENT_FD_DIR) || !agent_has_room(ctl, 0))
+	return is(ctl, fd, AGENT_FD_CLOSE) || agent_syscall((long)fd, F_GETFD, 0, 0, 0, 0, __NR_fcntl) == -EBADF;
+}
+
+static int do_close(struct agent_ctl *ctl, struct agent_frame *f, uint64_t fd)
+{
+	if (!agent_has_room(ctl, 0) || !closes_at_once(ctl, fd))
 		return AGENT_TRACED;
-	forget(ctl, f->rdi);
+	forget(ctl, fd);
 	return make(ctl, f, 0);
 }
 
@@ -246,6 +257,23 @@ static int do_ioctl(struct agent_ctl *ctl, struct agent_frame *f)
 	if (f->rsi == FICLONE)
 		return make_if(ctl, f, AGENT_FD_WRITE, 0);
 	return bytes < 0 ? AGENT_TRACED : make(ctl, f, (uint64_t)bytes);
+}
+
+/* Advice; what changes memory, or what becomes of it in a fork, is for replay to do as well. */
+static int do_madvise(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	switch (f->rdx) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+		return make(ctl, f, 0);
+	}
+	return AGENT_TRACED;
 }
 
 /* ---- waiting, if there is nothing to wait for ---- */
@@ -403,12 +431,19 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_fadvise64:
 	case __NR_fchmod:
 	case __NR_fchown:
+	case __NR_sync_file_range:
 		return make_if(ctl, f, AGENT_FD_DIR | AGENT_FD_READ | AGENT_FD_WRITE, 0);
+	case __NR_ftruncate:
+	case __NR_fallocate:
+		return make_if(ctl, f, AGENT_FD_WRITE, 0);
 	case __NR_open:
 	case __NR_openat:
 		return do_open(ctl, f);
 	case __NR_close:
-		return do_close(ctl, f);
+		return do_close(ctl, f, f->rdi);
+	case __NR_dup2:
+	case __NR_dup3:
+		return do_close(ctl, f, f->rsi);
 	case __NR_fcntl:
 		return do_fcntl(ctl, f);
 	case __NR_ioctl:
@@ -436,8 +471,41 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_utimensat:
 	case __NR_fchmodat:
 	case __NR_fchownat:
+	case __NR_chmod:
+	case __NR_chown:
+	case __NR_lchown:
+	case __NR_rename:
+	case __NR_renameat:
+	case __NR_renameat2:
+	case __NR_link:
+	case __NR_linkat:
+	case __NR_symlink:
+	case __NR_symlinkat:
+	case __NR_rmdir:
+	case __NR_chdir:
+	case __NR_fchdir:
+	case __NR_umask:
 	case __NR_epoll_ctl:
+	case __NR_epoll_create1:
+	case __NR_eventfd2:
+	case __NR_timerfd_create:
+	case __NR_socket:
+	case __NR_setsockopt:
+	case __NR_shutdown:
+	case __NR_getpriority:
+	case __NR_dup:
 		return make(ctl, f, 0);
+	case __NR_pipe:
+	case __NR_pipe2:
+	case __NR_getresuid:
+	case __NR_getresgid:
+	case __NR_getitimer:
+	case __NR_setitimer:
+	case __NR_timer_gettime:
+	case __NR_timer_settime:
+	case __NR_timerfd_gettime:
+	case __NR_timerfd_settime:
+		return make(ctl, f, 32);
 	case __NR_readlink:
 	case __NR_listxattr:
 	case __NR_llistxattr:
@@ -460,6 +528,14 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 		return do_epoll(ctl, f);
 	case __NR_futex:
 		return do_futex(ctl, f);
+	case __NR_rt_sigprocmask:
+		return agent_sigmask(ctl, f);
+	case __NR_rt_sigaction:   /* the recorder knows what the program wants to do about SIGSEGV, which its own traps raise */
+		return (int)f->rdi == SIGSEGV ? AGENT_TRACED : make(ctl, f, 32);
+	case __NR_wait4:
+		return f->rdx & WNOHANG ? make(ctl, f, 4 + 144) : AGENT_TRACED;
+	case __NR_madvise:
+		return do_madvise(ctl, f);
 	}
 	return AGENT_TRACED;
 }

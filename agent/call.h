@@ -28,6 +28,10 @@ void agent_tsc(struct agent_frame *f);
 /* An xsavec: the same. */
 void agent_xsave(struct agent_frame *f);
 
+/* ---- signal.c ---- */
+
+int agent_sigmask(struct agent_ctl *ctl, struct agent_frame *f);
+
 /* ---- io.c: the buffer ---- */
 
 void agent_copy(void *to, const void *from, uint64_t n);

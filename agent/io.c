@@ -51,6 +51,7 @@ static void add_iov(struct agent_outs *o, uint64_t iov, uint64_t n, uint64_t byt
 #define STAT_BYTES 144
 #define STATX_BYTES 256
 #define STATFS_BYTES 120
+#define RUSAGE_BYTES 144
 
 int agent_ioctl_bytes(uint64_t request)
 {
@@ -69,6 +70,34 @@ int agent_ioctl_bytes(uint64_t request)
 		return 0;
 	}
 	return -1;
+}
+
+static void outs_of_signals_and_timers(const struct agent_frame *f, struct agent_outs *o)
+{
+	switch (f->rax) {
+	case __NR_rt_sigprocmask:
+		add(o, f->rdx, 8);
+		break;
+	case __NR_rt_sigaction:
+	case __NR_setitimer:
+		add(o, f->rdx, 32);
+		break;
+	case __NR_getitimer:
+	case __NR_timer_gettime:
+	case __NR_timerfd_gettime:
+		add(o, f->rsi, 32);
+		break;
+	case __NR_timer_settime:
+	case __NR_timerfd_settime:
+		add(o, f->r10, 32);
+		break;
+	case __NR_getresuid:
+	case __NR_getresgid:
+		add(o, f->rdi, 4);
+		add(o, f->rsi, 4);
+		add(o, f->rdx, 4);
+		break;
+	}
 }
 
 static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
@@ -116,7 +145,7 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 		add(o, f->rdi, 8);
 		break;
 	case __NR_getrusage:
-		add(o, f->rsi, 144);
+		add(o, f->rsi, RUSAGE_BYTES);
 		break;
 	case __NR_times:
 		add(o, f->rdi, 32);
@@ -142,6 +171,8 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 	case __NR_ppoll:
 		add(o, f->rdi, f->rsi * 8);
 		break;
+	default:
+		outs_of_signals_and_timers(f, o);
 	}
 }
 
@@ -182,6 +213,10 @@ void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *
 	case __NR_epoll_wait:
 	case __NR_epoll_pwait:
 		add(o, f->rsi, (uint64_t)result * 12);
+		break;
+	case __NR_wait4:
+		add(o, f->rsi, result ? 4 : 0);
+		add(o, f->r10, result ? RUSAGE_BYTES : 0);
 		break;
 	default:
 		outs_of_size(f, o);

@@ -11,6 +11,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "agent/abi.h"
 #include "common/err.h"
@@ -75,6 +76,7 @@ void agent_inherit(struct mm *child, const struct mm *parent)
 	if (!a)
 		return;
 	*a = *parent->agent;
+	a->forks = false;
 	a->sites = copy_of(a->sites, a->n_sites * sizeof(*a->sites));
 	a->patches = copy_of(a->patches, a->n_patches * sizeof(*a->patches));
 	a->blocks = copy_of(a->blocks, a->n_blocks * sizeof(*a->blocks));
@@ -113,7 +115,10 @@ void agent_new_child(struct task *parent, struct task *child, uint64_t flags)
 {
 	bool vm = flags & CLONE_VM, files = flags & CLONE_FILES;
 
-	if (!parent->mm->agent || vm == files)
+	if (!parent->mm->agent)
+		return;
+	parent->mm->agent->forks |= !vm;
+	if (vm == files)
 		return;
 	set_fds_off(parent->mm, true);
 	if (child->mm != parent->mm)
@@ -164,6 +169,11 @@ static uint8_t class_of_file(const struct recording *r, const struct stat *st)
 	return (uint8_t)((st->st_size ? AGENT_FD_READ : 0) | (is_object(r, st) ? 0 : AGENT_FD_WRITE));
 }
 
+static bool closes_at_once(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISFIFO(st->st_mode) || (S_ISCHR(st->st_mode) && major(st->st_rdev) == 1);
+}
+
 static void learn_fd(struct recording *r, struct task *t, uint64_t fd)
 {
 	char path[64];
@@ -175,7 +185,7 @@ static void learn_fd(struct recording *r, struct task *t, uint64_t fd)
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, (int)fd);
 	if (stat(path, &st))
 		return;
-	now = class_of_file(r, &st);
+	now = (uint8_t)(class_of_file(r, &st) | (closes_at_once(&st) ? AGENT_FD_CLOSE : 0));
 	if (now != old)
 		(void)mem_write(t->mm->mem_fd, CTL(fd_class) + fd, &now, 1);
 }
@@ -400,7 +410,7 @@ static void emit_refusal(struct recording *r, struct task *t, uint64_t site, enu
 	log_debug("site %llx of process %u is not patched: reason %d", (unsigned long long)site, t->proc->no, (int)why);
 }
 
-static int patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_form form, enum patch_refusal *ret_why)
+int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_form form, enum patch_refusal *ret_why)
 {
 	struct agent_mm *a = t->mm->agent;
 	struct user_regs_struct regs;
@@ -442,7 +452,7 @@ static void came_to(struct recording *r, struct task *t, uint64_t site, enum pat
 
 	if (!s || s->refused || ++s->hits < HOT)
 		return;
-	err = patch_site(r, t, site, form, &why);
+	err = agent_patch_site(r, t, site, form, &why);
 	if (err == -EAGAIN) {
 		s->hits = 0;
 	} else if (err) {
@@ -459,6 +469,7 @@ void agent_called(struct recording *r, struct task *t)
 	if (!t->mm || !t->mm->agent || t->at_restart)
 		return;
 	learn_from_call(r, t);
+	agent_known_catch_up(r, t);
 	if (!d || (d->class != SC_PLAIN && d->class != SC_ASPACE) || patch_of_tramp(t->mm->agent, site))
 		return;
 	agent_known_hit(r, t, site);
@@ -510,19 +521,49 @@ static bool in_agent(uint64_t rip)
 	return (rip >= AGENT_CODE && rip < AGENT_TRAMPS) || (rip >= RL_VDSO && rip < RL_VDSO + RL_VDSO_BYTES);
 }
 
-bool agent_faulted(struct task *t, int sig)
+/* Have it make its call by the traced path. */
+static bool give_call_back(struct task *t, struct user_regs_struct *regs)
 {
-	struct user_regs_struct regs;
 	uint64_t way_out;
 
-	if ((sig != SIGSEGV && sig != SIGBUS) || !t->mm || !t->mm->agent || remote_getregs(t->tid, &regs) || !in_agent(regs.rip) ||
-	    mem_read(t->mm->mem_fd, AGENT_HDR_FAULT, &way_out, sizeof(way_out)))
+	if (mem_read(t->mm->mem_fd, AGENT_HDR_FAULT, &way_out, sizeof(way_out)))
 		return false;
-	regs.rip = way_out;
-	if (remote_setregs(t->tid, &regs))
+	regs->rip = way_out;
+	return remote_setregs(t->tid, regs) == 0;
+}
+
+/* What the calls in the buffer did to whether the program blocks SIGSEGV. */
+static void take_segv(struct task *t, uint32_t segv)
+{
+	if (segv == AGENT_SEGV_AS_BEFORE)
+		return;
+	t->segv_blocked = segv == AGENT_SEGV_BLOCKED;
+	(void)put_u32(t->mm, CTL(segv), AGENT_SEGV_AS_BEFORE);
+}
+
+static void learn_segv(struct task *t)
+{
+	uint32_t segv;
+
+	if (t->mm && t->mm->agent && mem_read(t->mm->mem_fd, CTL(segv), &segv, sizeof(segv)) == 0)
+		take_segv(t, segv);
+}
+
+static bool faulted(struct task *t, int sig)
+{
+	struct user_regs_struct regs;
+
+	if ((sig != SIGSEGV && sig != SIGBUS) || !t->mm || !t->mm->agent || remote_getregs(t->tid, &regs) || !in_agent(regs.rip) ||
+	    !give_call_back(t, &regs))
 		return false;
 	signal_undo_forced(t);
 	return true;
+}
+
+bool agent_faulted(struct task *t, int sig)
+{
+	learn_segv(t);
+	return faulted(t, sig);
 }
 
 bool agent_inside(struct task *t)
@@ -570,7 +611,7 @@ static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stoppe
 			*ret_stopped = true;
 			continue;
 		}
-		if (s.kind == TS_SIGNAL && agent_faulted(t, s.sig))
+		if (s.kind == TS_SIGNAL && faulted(t, s.sig))
 			continue;
 		t->stop = s;
 		t->have_stop = true;
@@ -673,19 +714,49 @@ static int come_out(struct task *t, bool *ret_stopped)
 	return got;
 }
 
+static uint64_t old_mask(struct task *t)
+{
+	uint64_t mask;
+
+	return mem_read(t->mm->mem_fd, CTL(old_mask), &mask, sizeof(mask)) ? 0 : mask;
+}
+
+bool agent_opened_mask(struct task *t)
+{
+	return agent_inside(t) && old_mask(t) && old_mask(t) != AGENT_MASK_DUE;
+}
+
+/* A call that is about to set the signal mask would find and leave ours there, as long as we have one. */
+static void not_with_our_mask(struct task *t)
+{
+	static const uint64_t none;
+	struct user_regs_struct regs;
+
+	if (old_mask(t) == AGENT_MASK_DUE && remote_getregs(t->tid, &regs) == 0 && give_call_back(t, &regs))
+		(void)mem_write(t->mm->mem_fd, CTL(old_mask), &none, sizeof(none));
+}
+
 int agent_leave(struct recording *r, struct task *t)
 {
-	bool stopped = false;
+	bool stopped = false, segv_blocked;
 	uint64_t mask;
 	int got;
 
 	(void)r;
 	if (!agent_inside(t))
 		return 0;
+	learn_segv(t);
+	segv_blocked = t->segv_blocked;
+	not_with_our_mask(t);
 	got = task_mask_signals(t, &mask);
+	if (!got)
+		got = put_u32(t->mm, CTL(masked), 1);
 	if (got)
 		return got;
+	t->segv_blocked = true;   /* by us: for what is to be undone should it fault in the agent */
 	got = come_out(t, &stopped);
+	t->segv_blocked = segv_blocked;
+	(void)put_u32(t->mm, CTL(masked), 0);
 	if (got >= 0 && task_unmask_signals(t, mask))
 		got = -RL_EGONE;
 	if (stopped)
@@ -727,15 +798,16 @@ void agent_flush(struct recording *r, struct task *t)
 {
 	static uint8_t bytes[AGENT_BUF_BYTES];
 	uint64_t place[2] = { 0, 0 };
-	struct { uint64_t pos, end; uint32_t recording, yield; } ctl;
+	struct agent_ctl ctl;
 
 	if (!t->agent_ran)
 		return;
 	t->agent_ran = false;
-	if (!t->mm || !t->mm->agent || mem_read(t->mm->mem_fd, CTL(pos), &ctl, sizeof(ctl)))
+	if (!t->mm || !t->mm->agent || mem_read(t->mm->mem_fd, AGENT_DATA, &ctl, offsetof(struct agent_ctl, xsave)))
 		return;
 	if (ctl.yield)
 		(void)put_u32(t->mm, CTL(yield), 0);
+	take_segv(t, ctl.segv);
 	if (!ctl.pos || ctl.pos > sizeof(bytes) || mem_read(t->mm->mem_fd, AGENT_BUF, bytes, ctl.pos))
 		return;
 	(void)mem_write(t->mm->mem_fd, CTL(pos), place, 8);

@@ -83,6 +83,8 @@ int agent_leave(struct recording *r, struct task *t);
 void agent_show_restart(struct task *t);
 /** Whether t stands in the agent. */
 bool agent_inside(struct task *t);
+/** Whether it stands there in a call that has just changed its signal mask. */
+bool agent_opened_mask(struct task *t);
 
 /** Whether t stands at a patched site; then its next system call, there, will stop. */
 bool agent_at_site(struct task *t, uint64_t rip);

@@ -45,6 +45,8 @@ struct agent_mm {
 	struct tramps *blocks;
 	size_t n_blocks, cap_blocks;
 	bool vforked;                        /* fds_off until the vfork call ends */
+	bool forks;                          /* others begin as its copies */
+	uint32_t n_known_calls;              /* of the recording's, how many were looked at */
 };
 
 /* PATCH_HERE: of a system call, with an address in it. PATCH_ANYWHERE: without, as those of instructions that trap. PATCH_TSC: rdtscp, too. */
@@ -62,6 +64,13 @@ extern const uint8_t agent_image[], agent_image_end[];
 int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form form, struct patch *ret, enum patch_refusal *ret_why);
 /** The same for a cpuid or xsavec at an address, in the form that fits anywhere. Its site may begin before it. */
 int patch_plan_insn(struct task *t, const struct insn_site *s, uint64_t at, uint64_t tramp, struct patch *ret);
+
+/**
+ * Patch a site of t's, which is at the end of a call. 0; -EAGAIN: somebody stands in it; another error with *ret_why.
+ */
+int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum patch_form form, enum patch_refusal *ret_why);
+/** What was planned for files' code since t's memory was looked at last is patched there, too, if others are to be its copies. */
+void agent_known_catch_up(struct recording *r, struct task *t);
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
 

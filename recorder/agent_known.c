@@ -192,7 +192,7 @@ static struct call_place *call_at(struct known_sites *k, uint64_t off)
 	return c;
 }
 
-static void plan_call(struct task *t, uint64_t site, uint64_t moved, struct known_sites *k)
+static void plan_call(struct recording *r, struct task *t, uint64_t site, uint64_t moved, struct known_sites *k)
 {
 	struct patch *p = k->n < KNOWN_MAX ? GROW(k->v, k->n, k->cap) : NULL;
 	enum patch_form form = PATCH_ANYWHERE;
@@ -206,6 +206,7 @@ static void plan_call(struct task *t, uint64_t site, uint64_t moved, struct know
 	p->site -= moved;
 	p->tramp -= moved;
 	k->n++;
+	r->n_known_calls++;
 	log_debug("site %llx will be patched wherever its file is mapped", (unsigned long long)site);
 }
 
@@ -221,6 +222,42 @@ void agent_known_hit(struct recording *r, struct task *t, uint64_t site)
 		if (!c || c->settled || ++c->hits < HOT_CALLS)
 			continue;
 		c->settled = true;
-		plan_call(t, site, m->base - o->known->base, o->known);
+		plan_call(r, t, site, m->base - o->known->base, o->known);
+	}
+}
+
+static bool is_patched(const struct agent_mm *a, uint64_t site)
+{
+	for (size_t i = 0; i < a->n_patches; i++) {
+		if (a->patches[i].site == site)
+			return true;
+	}
+	return false;
+}
+
+static void catch_up(struct recording *r, struct task *t, const struct code_map *m, const struct known_sites *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		uint64_t site = k->v[i].site + (m->base - k->base);
+		enum patch_refusal why;
+
+		if (!k->v[i].is_insn && site >= m->start && site < m->end && !is_patched(t->mm->agent, site))
+			(void)agent_patch_site(r, t, site, PATCH_HERE, &why);
+	}
+}
+
+/* A shell's children come to places that it does not come to itself, each of them once or twice. */
+void agent_known_catch_up(struct recording *r, struct task *t)
+{
+	struct agent_mm *a = t->mm->agent;
+
+	if (!a->forks || a->n_known_calls == r->n_known_calls)
+		return;
+	a->n_known_calls = r->n_known_calls;
+	for (size_t i = 0; i < a->n_code; i++) {
+		const struct object_entry *o = object_by_id(r, a->code[i].obj);
+
+		if (o && o->known)
+			catch_up(r, t, &a->code[i], o->known);
 	}
 }

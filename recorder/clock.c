@@ -297,7 +297,7 @@ enum clock_result clock_point(struct recording *r, struct task *t)
 {
 	bool first = !t->mm->clocked;
 	uint64_t start = own_ns() + cputime_of(t->tid);
-	enum clock_result got = clock_step(r, t);
+	enum clock_result got = clock_step(r, t, false);
 	struct clock_cost cost = { 0 };
 
 	if (got == CLOCK_POINT)

@@ -32,6 +32,7 @@ struct clock_places {
 		uint8_t writable;          /* the program may change this code: replay would have to guard it */
 		uint8_t rep_len;           /* repeats itself; its length */
 		uint8_t next_is_call;      /* barrier: the kernel or we take over there, a synchronous point */
+		uint8_t memory;            /* reads or writes it, and not only its own stack's top */
 	} v[PLACES];
 };
 
@@ -89,6 +90,8 @@ static void look(struct task *t, uint64_t addr, const uint8_t *code, size_t n, s
 	p->barrier = (in.flags & BARRIER_INSNS) != 0 || is_pushf(code);
 	p->rep_len = in.flags & INSN_REP ? in.len : 0;
 	p->next = clock_next_insn(&in);
+	for (unsigned i = 0; i < in.n_mem; i++)
+		p->memory |= !in.mem[i].implicit;
 	if (!p->barrier && !p->rep_len)
 		p->site = (uint8_t)filter_site_look(t->mm->mem_fd, addr);
 	p->writable = p->site && in_writable(t, addr);
@@ -184,7 +187,7 @@ static bool is_good(struct recording *r, struct task *t, const struct place *p, 
 	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && !best_is_near(r, t, p, STEPS_PICKY - steps));
 }
 
-static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_stopped)
+static enum clock_result step_on(struct recording *r, struct task *t, bool unseen, bool *ret_stopped)
 {
 	struct user_regs_struct regs;
 
@@ -201,7 +204,7 @@ static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_
 		p = place_at(r, t, regs.rip);
 		if (p->next_is_call)
 			return CLOCK_SYNC;
-		if (p->barrier || is_good(r, t, p, steps))
+		if (p->barrier || is_good(r, t, p, steps) || (unseen && p->memory))
 			return CLOCK_POINT;
 		got = p->rep_len ? leave_rep(t, regs.rip + p->rep_len, ret_stopped) : resume(t, PTRACE_SINGLESTEP, ret_stopped);
 		if (got == -RL_EUNSUPPORTED)
@@ -214,7 +217,7 @@ static enum clock_result step_on(struct recording *r, struct task *t, bool *ret_
 	return CLOCK_POINT;
 }
 
-enum clock_result clock_step(struct recording *r, struct task *t)
+enum clock_result clock_step(struct recording *r, struct task *t, bool unseen)
 {
 	enum clock_result got;
 	bool stopped = false;
@@ -227,7 +230,7 @@ enum clock_result clock_step(struct recording *r, struct task *t)
 	}
 	if (mask_async(t, &mask))
 		return CLOCK_GONE;
-	got = step_on(r, t, &stopped);
+	got = step_on(r, t, unseen, &stopped);
 	if (got != CLOCK_GONE)
 		ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
 	if (stopped)

@@ -103,6 +103,7 @@ struct task {
 	struct sysplan plan;
 	bool agent_ran;                 /* it may have left something in the agent's buffer */
 	bool at_restart;                /* stopped between an ERESTART result and the restart */
+	uint64_t call_end;              /* where its last call that stopped ended */
 	bool segv_blocked;              /* by the program */
 	bool tsc_faults;                /* PR_TSC_SIGSEGV of the program's own */
 	bool read_is_exec;              /* personality(2): READ_IMPLIES_EXEC */
@@ -193,6 +194,7 @@ struct recording {
 	struct object_entry *objects;
 	struct object_entry *meets;     /* mapped shared by the present call, and privately before */
 	uint64_t outsider_next_ns;      /* processes are not looked at before */
+	uint32_t n_known_calls;         /* places of calls in files that are patched wherever they are mapped */
 	struct sec_filter *filters;     /* all there are */
 	uint64_t proc_dev;              /* st_dev of /proc */
 
@@ -409,8 +411,11 @@ enum clock_result { CLOCK_POINT, CLOCK_SYNC, CLOCK_GONE };
  * event is written. CLOCK_SYNC: a synchronous point comes at once; if t->have_stop, it has come.
  */
 enum clock_result clock_point(struct recording *r, struct task *t);
-/* The steps alone, without a signal in between: CLOCK_SYNC: in front of a system call, or a fault happened (t->have_stop). */
-enum clock_result clock_step(struct recording *r, struct task *t);
+/*
+ * The steps alone, without a signal in between: CLOCK_SYNC: in front of a system call, or a fault happened (t->have_stop).
+ * @unseen: none that could see that a signal handler has not run yet.
+ */
+enum clock_result clock_step(struct recording *r, struct task *t, bool unseen);
 /* The address of the instruction after this one in a loop's likely course; 0: not known. */
 uint64_t clock_next_insn(const struct insn *in);
 /* The event alone, at the task's present registers. */

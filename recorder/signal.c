@@ -173,15 +173,25 @@ static void deliver_to_handler(struct recording *r, struct task *t, const siginf
 	ev_end(r);
 }
 
+/* A call that opens the mask, or sends a signal to the caller itself, does not return before the signal was handled. */
+static bool ends_a_call(struct task *t)
+{
+	struct user_regs_struct regs;
+
+	return agent_opened_mask(t) || (remote_getregs(t->tid, &regs) == 0 && regs.rip == t->call_end);
+}
+
 /*
  * An asynchronous signal may come anywhere: hold it back until the task stands where replay can stop cheaply. What the
  * steps themselves raised comes again once the handler returns.
  */
 static void stand_still(struct recording *r, struct task *t, const siginfo_t *info)
 {
+	bool now = ends_a_call(t);
+
 	if (agent_leave(r, t))
 		return;
-	clock_step(r, t);
+	clock_step(r, t, now);
 	if (t->have_stop && t->stop.kind == TS_SIGNAL)
 		t->have_stop = false;
 	if (t->have_stop)

@@ -389,6 +389,7 @@ void syscall_exit(struct recording *r, struct task *t)
 	t->child.task = 0;
 	t->entered = false;
 	t->at_restart = is_restart(c.ret);
+	t->call_end = regs.rip;
 	proc_hide_maps(r, t);
 	agent_called(r, t);
 	tsc_settle(t);
