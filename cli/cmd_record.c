@@ -20,7 +20,7 @@
 #define SLICE_MIN_US 100
 #define SLICE_MAX_US 10000000   /* longer than any test's patience with a spinning thread */
 
-enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY, OPT_CPUID, OPT_LEARN };
+enum { OPT_SEED = 256, OPT_SLICE, OPT_PAGES, OPT_CHAOS, OPT_AGENT, OPT_NO_AGENT, OPT_VERIFY, OPT_CPUID, OPT_LEARN, OPT_NO_CACHE };
 
 static const struct cli_opt opts[] = {
 	{ 'o', "output", "FILE", "write the trace to FILE, replacing it; without this: CMD.rlv, CMD.1.rlv, ...\n"
@@ -37,6 +37,7 @@ static const struct cli_opt opts[] = {
 				       "as if relive did not know them; for tests of relive itself. Slow" },
 	{ OPT_AGENT, "agent", NULL, "patch frequent system calls so that they do not stop the program (the default)" },
 	{ OPT_NO_AGENT, "no-agent", NULL, "stop at every system call instead of patching the program: slower" },
+	{ OPT_NO_CACHE, "no-cache", NULL, "neither use nor add to ~/.cache/relive, where packed contents of program files are kept" },
 	{ 0 },
 };
 
@@ -86,6 +87,19 @@ static bool take_learn(struct record_opts *o, const char *value)
 	return *value || (fail("--learn needs names of system calls, or all"), false);
 }
 
+/* $XDG_CACHE_HOME, or ~/.cache; made if it does not exist. NULL: there is none. */
+static const char *cache_home(void)
+{
+	static char path[4096];
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n = xdg && xdg[0] == '/' ? snprintf(path, sizeof(path), "%s", xdg) :
+		home && home[0] == '/' ? snprintf(path, sizeof(path), "%s/.cache", home) : 0;
+
+	if (n <= 0 || n >= (int)sizeof(path) || (mkdir(path, 0700) && errno != EEXIST))
+		return NULL;
+	return path;
+}
+
 static bool take_option(struct record_opts *o, int opt, const char *value)
 {
 	switch (opt) {
@@ -112,6 +126,9 @@ static bool take_option(struct record_opts *o, int opt, const char *value)
 		       (fail("--cpuid is auto or patch, not '%s'", value), false);
 	case OPT_LEARN:
 		return take_learn(o, value);
+	case OPT_NO_CACHE:
+		o->cache_home = NULL;
+		return true;
 	case OPT_AGENT:
 		o->agent = true;
 		return true;
@@ -270,7 +287,7 @@ static int record(const struct record_opts *o)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	struct record_opts o = { .page_tier = PAGE_TIER_AUTO, .agent = true };
+	struct record_opts o = { .page_tier = PAGE_TIER_AUTO, .agent = true, .cache_home = cache_home() };
 	char name[256];
 	struct args a;
 	int opt, err;

@@ -1,12 +1,16 @@
 #include "common/fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/banned.h"
 
-bool fault_possible = true;
+_Atomic bool fault_possible = true;
+
+/* A trace is packed in a thread, which comes to points, too. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
 	char from_env[64];
@@ -16,7 +20,17 @@ static struct {
 	bool env_read, fired;
 } fault;
 
-static void fault_read_env(void)
+static void arm(const char *name, unsigned skip, int err)
+{
+	fault.env_read = true;
+	fault.name = name;
+	fault.skip = skip;
+	fault.err = err;
+	fault.fired = false;
+	fault_possible = true;
+}
+
+static void read_env(void)
 {
 	const char *env = getenv("RELIVE_FAULT");
 	unsigned skip = 0;
@@ -24,15 +38,15 @@ static void fault_read_env(void)
 
 	fault.env_read = true;
 	if (env && sscanf(env, "%63[^:]:%u:%d", fault.from_env, &skip, &err) >= 1)
-		fault_arm(fault.from_env, skip, err);
+		arm(fault.from_env, skip, err);
 	else
 		fault_possible = false;
 }
 
-bool fault_hit(const char *name)
+static bool hit(const char *name)
 {
 	if (!fault.env_read)
-		fault_read_env();
+		read_env();
 	if (!fault.name || strcmp(name, fault.name) != 0)
 		return false;
 	if (fault.skip) {
@@ -46,23 +60,33 @@ bool fault_hit(const char *name)
 	return true;
 }
 
+bool fault_hit(const char *name)
+{
+	bool fires;
+
+	pthread_mutex_lock(&lock);
+	fires = hit(name);
+	pthread_mutex_unlock(&lock);
+	return fires;
+}
+
 void fault_arm(const char *name, unsigned skip, int err)
 {
-	fault.env_read = true;
-	fault.name = name;
-	fault.skip = skip;
-	fault.err = err;
-	fault.fired = false;
-	fault_possible = true;
+	pthread_mutex_lock(&lock);
+	arm(name, skip, err);
+	pthread_mutex_unlock(&lock);
 }
 
 bool fault_disarm(void)
 {
-	bool fired = fault.fired;
+	bool fired;
 
+	pthread_mutex_lock(&lock);
+	fired = fault.fired;
 	fault.env_read = true;
 	fault.name = NULL;
 	fault.fired = false;
 	fault_possible = false;
+	pthread_mutex_unlock(&lock);
 	return fired;
 }

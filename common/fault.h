@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-extern bool fault_possible;   /* whether any point is armed, or the environment was not looked at yet */
+extern _Atomic bool fault_possible;   /* whether any point is armed, or the environment was not looked at yet */
 
 #define FAULT(name) (__builtin_expect(fault_possible, 0) && fault_hit(name))
 

@@ -154,6 +154,7 @@ struct object_entry {
 	uint32_t id;
 	bool shared;
 	bool whole;                     /* stored whole: an ELF file */
+	bool public;                    /* of a file that everybody may read: what it is packed to may be kept */
 	bool searched;                  /* its code was, for `sites` */
 	bool stale;                     /* private, and its file was written to since */
 	bool live;                      /* private: may still be mapped */

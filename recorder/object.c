@@ -5,12 +5,14 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "common/scope.h"
 
@@ -147,6 +149,13 @@ static uint64_t next_data(const struct source *s, uint64_t *off, uint64_t end)
 	return end > *off ? end - *off : 0;
 }
 
+static int put_page(struct recording *r, const struct object_entry *o, uint64_t index, const uint8_t *bytes, uint64_t *ret_id)
+{
+	if (o->public)
+		return trace_put_file_page(r->w, o->id, index, bytes, ret_id);
+	return trace_put_page(r->w, bytes, ret_id);
+}
+
 static int store_range(struct recording *r, struct object_entry *o, const struct source *s, uint64_t off, uint64_t end)
 {
 	uint8_t bytes[BATCH * TRACE_PAGE];
@@ -170,7 +179,7 @@ static int store_range(struct recording *r, struct object_entry *o, const struct
 			if (n - i * TRACE_PAGE < TRACE_PAGE)
 				memset(bytes + n, 0, TRACE_PAGE - n % TRACE_PAGE);
 			pages[n_pages].index = index;
-			err = trace_put_page(r->w, bytes + i * TRACE_PAGE, &pages[n_pages].page_id);
+			err = put_page(r, o, index, bytes + i * TRACE_PAGE, &pages[n_pages].page_id);
 			if (!err)
 				err = page_mark(o, index);
 			if (err)
@@ -283,6 +292,7 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 		want.st_dev = st->st_dev;
 		want.size = (uint64_t)st->st_size;
 		want.mtime_ns = mtime_of(st);
+		want.public = st->st_mode & S_IROTH;
 		(void)!pread(s->fd, magic, sizeof(magic), 0);
 	}
 	o = object_private(r, &want);
@@ -326,12 +336,31 @@ struct object_entry *object_of_file(struct recording *r, struct task *t, int fd)
 	return NULL;
 }
 
-/* Its size and times change while it is mapped; it stays one object. Its bytes are those of the mapping. */
+/* Where read(2) and all mappings show the same pages, whoever writes to them. */
+static bool is_coherent(int fd)
+{
+	static const uint32_t known[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+					  OVERLAYFS_SUPER_MAGIC };
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return false;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if ((uint32_t)fs.f_type == known[i])
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Its size and times change while it is mapped; it stays one object. Its bytes are those of the mapping, which takes several times
+ * as long to read as a file.
+ */
 static int shared_object(struct recording *r, struct task *t, const struct mapping *m, const struct source *s,
 			 const struct stat *st, uint32_t *ret_id)
 {
 	struct object_entry want = { .dev = m->dev, .ino = m->ino, .st_dev = m->dev, .shared = true };
-	struct source mapped = { .fd = s->fd, .mapped = true, .mem_fd = s->mem_fd, .map_addr = s->map_addr, .map_off = s->map_off };
+	struct source from = *s;
 	uint64_t end = m->off + (m->end - m->start);
 	struct object_entry *o;
 	int err;
@@ -341,6 +370,8 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 		want.st_dev = st->st_dev;
 		want.size = (uint64_t)st->st_size;
 		want.btime_ns = file_btime_ns(s->fd, "");
+		want.public = st->st_mode & S_IROTH;
+		from.mapped = m->prot & PROT_WRITE || !is_coherent(s->fd);
 	}
 	o = object_shared(r, m->dev, m->ino, want.btime_ns);
 	if (!o) {
@@ -359,7 +390,7 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 	outsider_look(r, o, s->fd);
 	if (end > o->size)
 		end = (o->size + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1);
-	return m->off < end ? store_range(r, o, &mapped, m->off, end) : 0;
+	return m->off < end ? store_range(r, o, &from, m->off, end) : 0;
 }
 
 int object_of_mapping(struct recording *r, struct task *t, const struct mapping *m, uint32_t *ret_id)

@@ -95,6 +95,8 @@ static int open_trace(struct recording *r)
 		.cpuid = leaves,
 	};
 
+	int err;
+
 	if (!getcwd(cwd, sizeof(cwd)))
 		strcpy(cwd, "?");
 	uname(&un);
@@ -107,7 +109,10 @@ static int open_trace(struct recording *r)
 	h.start_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	while (r->opts->argv[h.n_argv])
 		h.n_argv++;
-	return trace_create(r->opts->out_path, &h, &r->w);
+	err = trace_create(r->opts->out_path, &h, &r->w);
+	if (!err && r->opts->cache_home)
+		trace_writer_cache(r->w, r->opts->cache_home);
+	return err;
 }
 
 /* relive failed: let nothing of the program go on unrecorded. */
@@ -206,10 +211,11 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	if (err)
 		kill_all(r);
 	ret->wait_status = r->root_status;
-	ret->n_events = trace_writer_events(r->w);
-	ret->trace_bytes = trace_writer_bytes(r->w);
+	(void)trace_flush(r->w);   /* packed meanwhile; an error comes again at the end */
 	learn_warn(r);
 	drop_all(r);
+	ret->n_events = trace_writer_events(r->w);
+	ret->trace_bytes = trace_writer_bytes(r->w);
 	finish = trace_finish(r->w, ret->wait_status);
 	nofile_restore(&r->old_nofile);
 	free(r);

@@ -16,6 +16,7 @@ struct record_opts {
 	bool agent;            /* record frequent system calls without stopping for them */
 	bool patch_cpuid;      /* make cpuid trap by changing code even where the processor can */
 	const uint8_t *learn;  /* SYS_NR_END of them, not 0: find that call's outputs by watching memory. NULL: none */
+	const char *cache_home; /* the user's cache directory, for packed contents of files; NULL: none */
 	bool verify_full;      /* store hashes of all memory at clock points and system calls; slow, for tests */
 };
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/err.h"
+#include "common/log.h"
 #include "common/nofile.h"
 #include "common/scope.h"
 #include "agent/abi.h"
@@ -93,6 +94,16 @@ static int pass_until_exec(pid_t pid)
 	}
 }
 
+/* The trace's chunks are packed on another processor than ours and the program's, if there is one. */
+static void pack_elsewhere(struct recording *r)
+{
+	cpu_set_t others = r->cpus;
+
+	CPU_CLR(r->cpu, &others);
+	if (CPU_COUNT(&others) && trace_writer_thread(r->w, &others))
+		log_debug("no thread to pack the trace");
+}
+
 int start_program(struct recording *r, struct task **ret_root)
 {
 	int go[2], report[2], err, why = 0;
@@ -119,6 +130,7 @@ int start_program(struct recording *r, struct task **ret_root)
 		waitpid(pid, NULL, 0);
 		return err;
 	}
+	pack_elsewhere(r);
 	close(report_w);
 	report_w = -1;
 	if (write(go_w, "g", 1) != 1)

@@ -2,6 +2,7 @@
 #ifndef RELIVE_TRACE_H
 #define RELIVE_TRACE_H
 
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdbool.h>
@@ -92,8 +93,22 @@ struct trace_writer;
 /** Create (or truncate) @path and write the header chunk. 0 or -errno. */
 int trace_create(const char *path, const struct trace_header *h, struct trace_writer **ret_w);
 
+/**
+ * From now on chunks are packed and written by a thread, on one of these processors, in the same order; the calls below return
+ * before, and give errors of writing at a later call, trace_finish() at the latest. 0; or an -errno, and all is as before.
+ */
+int trace_writer_thread(struct trace_writer *w, const cpu_set_t *cpus);
+
+/**
+ * Take what files' contents are packed to from a directory in @home, a directory of the user's, and keep it there for later
+ * traces. Nothing else changes, also if that is not possible. Before trace_writer_thread().
+ */
+void trace_writer_cache(struct trace_writer *w, const char *home);
+
 /** Store 4096 bytes by content. *ret_id is 0 for a zero page, else the id of equal content. 0 or -errno. */
 int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id);
+/** The same with page @index of a file that other traces may hold, too; ascending pages of a file make chunks of their own. */
+int trace_put_file_page(struct trace_writer *w, uint32_t obj, uint64_t index, const void *page, uint64_t *ret_id);
 
 /**
  * Declare an object; its pages follow by trace_put_object_pages(), in any order, any number of times; of several pages
@@ -127,7 +142,8 @@ int trace_flush(struct trace_writer *w);
 int trace_finish(struct trace_writer *w, int exit_status);
 
 uint64_t trace_writer_events(const struct trace_writer *w);
-uint64_t trace_writer_bytes(const struct trace_writer *w);
+/** The file's length; waits until all chunks so far are in it. */
+uint64_t trace_writer_bytes(struct trace_writer *w);
 
 /* ---- reading ---- */
 struct trace;

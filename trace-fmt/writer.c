@@ -6,18 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include <zstd.h>
 #include "common/buf.h"
 #include "common/fault.h"
 #include "common/hmap.h"
 #include "common/scope.h"
 #include "trace-fmt/event_code.h"
 #include "trace-fmt/format.h"
+#include "trace-fmt/packer.h"
 #include "trace-fmt/record_code.h"
 #include "common/banned.h"
 
-#define ZSTD_LEVEL 1                  /* keeps up with the recorder: some 500 MB/s of pages */
 #define PAGES_PER_CHUNK 64u
+#define PAGES_CHUNK_BYTES (PAGES_PER_CHUNK * TRACE_PAGE)
 #define EVENTS_CHUNK_BYTES (256u << 10)
 #define RECORDS_CHUNK_BYTES (256u << 10)
 #define OBJECT_PAGES_PER_RECORD 4096u
@@ -25,17 +25,11 @@
 #define EVENT_BYTES_MAX (32u << 20)   /* leaves room in a chunk for the events before it */
 
 struct trace_writer {
-	int fd;
+	struct packer *packer;
 	int err;                      /* of the first failed write; latched */
-	uint64_t offset;              /* end of the last complete chunk */
-	ZSTD_CCtx *zstd;
-	struct buf out;               /* a chunk as it goes to the file */
-	struct buf index;             /* the index chunk's contents so far */
-	uint32_t n_chunks;
-	uint64_t kept;                /* raw bytes of chunks that readers keep in memory */
 
-	uint8_t *page_buf;            /* PAGES_PER_CHUNK pages, the last ones put */
-	uint32_t n_page_buf;
+	struct buf pages;             /* the last ones put */
+	uint32_t pages_of;            /* the object whose contents they are; 0: memory, or of several */
 	uint64_t n_pages;             /* the highest page id given out */
 	struct hmap page_ids;         /* low half of the content's hash -> page id */
 	struct buf page_high;         /* high halves, by page id - 1 */
@@ -61,96 +55,37 @@ static int latch(struct trace_writer *w, int err)
 
 /* ---- chunks ---- */
 
-static int write_all(int fd, const uint8_t *p, size_t n)
+/* What b holds becomes a chunk; b is empty then. */
+static int chunk_put(struct trace_writer *w, enum chunk_type type, uint64_t first, uint32_t count, struct buf *b)
 {
-	while (n) {
-		ssize_t got = FAULT("trace-write") ? -1 : write(fd, p, n);
+	struct chunk_hdr h = { .type = (uint8_t)type, .first = first, .count = count };
+	int err = w->err;
 
-		if (got < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		p += got;
-		n -= (size_t)got;
-	}
-	return 0;
+	if (!err)
+		err = b->err ? latch(w, b->err) : packer_put(w->packer, &h, b, type == CH_PAGES && w->pages_of);
+	if (err && err != -E2BIG)
+		latch(w, err);
+	buf_clear(b);
+	return err;
 }
 
-/* Compress behind the header's place in w->out; fall back to plain bytes. */
-static int chunk_pack(struct trace_writer *w, const void *raw, struct chunk_hdr *h)
+/* The same with bytes that stay the caller's. */
+static int chunk_copy(struct trace_writer *w, enum chunk_type type, uint64_t first, const void *bytes, size_t n)
 {
-	size_t bound = ZSTD_compressBound(h->raw), got;
-	uint8_t *to;
-
-	buf_clear(&w->out);
-	if (buf_reserve(&w->out, CHUNK_HDR_BYTES + bound))
-		return -ENOMEM;
-	to = w->out.p + CHUNK_HDR_BYTES;
-	if (h->type != CH_END) {
-		got = ZSTD_compressCCtx(w->zstd, to, bound, raw, h->raw, ZSTD_LEVEL);
-		if (!ZSTD_isError(got) && got < h->raw) {
-			h->packing = PACK_ZSTD;
-			h->stored = (uint32_t)got;
-			return 0;
-		}
-	}
-	h->packing = PACK_NONE;
-	h->stored = h->raw;
-	if (h->raw)
-		memcpy(to, raw, h->raw);
-	return 0;
-}
-
-static void index_add(struct trace_writer *w, const struct chunk_hdr *h)
-{
-	buf_u8(&w->index, h->type);
-	buf_u8(&w->index, h->packing);
-	buf_varint(&w->index, h->stored);
-	buf_varint(&w->index, h->raw);
-	buf_varint(&w->index, h->count);
-	buf_varint(&w->index, h->first);
-	buf_u64(&w->index, h->payload_hash);
-	w->n_chunks++;
-}
-
-static int chunk_write(struct trace_writer *w, enum chunk_type type, uint64_t first, uint32_t count,
-		       const void *raw, size_t n)
-{
-	struct chunk_hdr h = { .type = (uint8_t)type, .raw = (uint32_t)n, .first = first, .count = count };
+	struct buf b = { 0 };
 	int err;
 
-	if (w->err)
-		return w->err;
-	if (n > CHUNK_RAW_MAX)
-		return -E2BIG;
-	if (chunk_is_kept(h.type) && w->kept + n > KEPT_SLACK + KEPT_RATIO * w->offset)
-		return latch(w, -EFBIG);
-	err = chunk_pack(w, raw, &h);
-	if (err)
-		return latch(w, err);
-	h.payload_hash = XXH3_64bits(w->out.p + CHUNK_HDR_BYTES, h.stored);
-	chunk_hdr_encode(&h, w->out.p);
-	err = write_all(w->fd, w->out.p, CHUNK_HDR_BYTES + (size_t)h.stored);
-	if (err) {
-		/* Best effort: readers stop at the incomplete chunk anyhow. */
-		if (ftruncate(w->fd, (off_t)w->offset)) {}
-		return latch(w, err);
-	}
-	w->offset += CHUNK_HDR_BYTES + h.stored;
-	w->kept += chunk_is_kept(h.type) ? n : 0;
-	index_add(w, &h);
-	return 0;
+	buf_put(&b, bytes, n);
+	err = chunk_put(w, type, first, 1, &b);
+	buf_free(&b);
+	return err;
 }
 
 static int flush_pages(struct trace_writer *w)
 {
-	uint32_t n = w->n_page_buf;
+	uint32_t n = (uint32_t)(w->pages.n / TRACE_PAGE);
 
-	if (!n)
-		return w->err;
-	w->n_page_buf = 0;
-	return chunk_write(w, CH_PAGES, w->n_pages - n + 1, n, w->page_buf, (size_t)n * TRACE_PAGE);
+	return n ? chunk_put(w, CH_PAGES, w->n_pages - n + 1, n, &w->pages) : w->err;
 }
 
 static int flush_objects(struct trace_writer *w)
@@ -159,9 +94,8 @@ static int flush_objects(struct trace_writer *w)
 	int err = w->err;
 
 	if (n)
-		err = chunk_write(w, CH_OBJECTS, w->n_objects - n + 1, n, w->objects.p, w->objects.n);
+		err = chunk_put(w, CH_OBJECTS, w->n_objects - n + 1, n, &w->objects);
 	w->n_objects_buf = 0;
-	buf_clear(&w->objects);
 	return err;
 }
 
@@ -173,9 +107,8 @@ static int flush_content(struct trace_writer *w)
 	flush_pages(w);
 	flush_objects(w);
 	if (n)
-		chunk_write(w, CH_OBJECT_PAGES, 0, n, w->object_pages.p, w->object_pages.n);
+		chunk_put(w, CH_OBJECT_PAGES, 0, n, &w->object_pages);
 	w->n_object_pages_buf = 0;
-	buf_clear(&w->object_pages);
 	return w->err;
 }
 
@@ -185,9 +118,8 @@ static int flush_events(struct trace_writer *w)
 
 	flush_content(w);
 	if (n)
-		chunk_write(w, CH_EVENTS, w->n_events - n + 1, n, w->events.p, w->events.n);
+		chunk_put(w, CH_EVENTS, w->n_events - n + 1, n, &w->events);
 	w->n_events_buf = 0;
-	buf_clear(&w->events);
 	return w->err;
 }
 
@@ -195,14 +127,7 @@ static int flush_events(struct trace_writer *w)
 
 static void writer_free(struct trace_writer *w)
 {
-	if (!w)
-		return;
-	if (w->fd >= 0)
-		close(w->fd);
-	ZSTD_freeCCtx(w->zstd);
-	buf_free(&w->out);
-	buf_free(&w->index);
-	free(w->page_buf);
+	buf_free(&w->pages);
 	hmap_free(&w->page_ids);
 	buf_free(&w->page_high);
 	buf_free(&w->objects);
@@ -211,39 +136,56 @@ static void writer_free(struct trace_writer *w)
 	free(w);
 }
 
+/* Close the file and free all. */
+static int writer_close(struct trace_writer *w)
+{
+	int err = packer_close(w->packer);
+
+	writer_free(w);
+	return err;
+}
+
 static int writer_new(int fd, struct trace_writer **ret_w)
 {
 	struct trace_writer *w = calloc(1, sizeof(*w));
+	int err;
 
 	if (!w) {
 		close(fd);
 		return -ENOMEM;
 	}
-	w->fd = fd;
-	w->zstd = ZSTD_createCCtx();
-	w->page_buf = malloc((size_t)PAGES_PER_CHUNK * TRACE_PAGE);
-	if (!w->zstd || !w->page_buf || buf_reserve(&w->events, EVENTS_CHUNK_BYTES * 2)) {
+	err = packer_open(fd, PREAMBLE_BYTES, &w->packer);
+	if (!err && buf_reserve(&w->events, EVENTS_CHUNK_BYTES * 2)) {
+		packer_close(w->packer);
+		err = -ENOMEM;
+	}
+	if (err) {
 		writer_free(w);
-		return -ENOMEM;
+		return err;
 	}
 	*ret_w = w;
 	return 0;
 }
 
-static int write_start(struct trace_writer *w, const struct trace_header *h)
+static int put_header(struct trace_writer *w, const struct trace_header *h)
 {
-	uint8_t preamble[PREAMBLE_BYTES];
 	struct buf b = { 0 };
 	int err;
 
-	preamble_encode(preamble);
-	err = latch(w, write_all(w->fd, preamble, sizeof(preamble)));
-	w->offset = sizeof(preamble);
 	header_encode(&b, h);
-	if (!err)
-		err = b.err ? b.err : chunk_write(w, CH_HEADER, 0, 0, b.p, b.n);
+	err = chunk_put(w, CH_HEADER, 0, 0, &b);
 	buf_free(&b);
 	return err;
+}
+
+static int write_preamble(int fd)
+{
+	uint8_t preamble[PREAMBLE_BYTES];
+	ssize_t n;
+
+	preamble_encode(preamble);
+	n = FAULT("trace-write") ? -1 : write(fd, preamble, sizeof(preamble));
+	return n < 0 ? -errno : n < (ssize_t)sizeof(preamble) ? -ENOSPC : 0;
 }
 
 int trace_create(const char *path, const struct trace_header *h, struct trace_writer **ret_w)
@@ -255,12 +197,17 @@ int trace_create(const char *path, const struct trace_header *h, struct trace_wr
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	err = write_preamble(fd);
+	if (err) {
+		close(fd);
+		return err;
+	}
 	err = writer_new(fd, &w);
 	if (err)
 		return err;
-	err = write_start(w, h);
+	err = put_header(w, h);
 	if (err) {
-		writer_free(w);
+		writer_close(w);
 		return err;
 	}
 	*ret_w = w;
@@ -285,7 +232,7 @@ static uint64_t page_known(const struct trace_writer *w, XXH128_hash_t hash)
 	return high == hash.high64 ? id : 0;
 }
 
-int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id)
+static int put_page(struct trace_writer *w, const void *page, uint32_t of, uint64_t *ret_id)
 {
 	XXH128_hash_t hash;
 	uint64_t id;
@@ -299,15 +246,32 @@ int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id)
 	hash = XXH3_128bits(page, TRACE_PAGE);
 	id = page_known(w, hash);
 	if (!id) {
-		if (buf_u64(&w->page_high, hash.high64) || hmap_put(&w->page_ids, hash.low64, w->n_pages + 1))
+		if (of != w->pages_of && flush_pages(w))
+			return w->err;
+		w->pages_of = of;
+		if (buf_u64(&w->page_high, hash.high64) || hmap_put(&w->page_ids, hash.low64, w->n_pages + 1) ||
+		    buf_put(&w->pages, page, TRACE_PAGE))
 			return latch(w, -ENOMEM);
 		id = ++w->n_pages;
-		memcpy(w->page_buf + (size_t)w->n_page_buf++ * TRACE_PAGE, page, TRACE_PAGE);
-		if (w->n_page_buf == PAGES_PER_CHUNK && flush_pages(w))
-			return w->err;
 	}
 	*ret_id = id;
 	return 0;
+}
+
+int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id)
+{
+	int err = put_page(w, page, 0, ret_id);
+
+	return !err && w->pages.n >= PAGES_CHUNK_BYTES ? flush_pages(w) : err;
+}
+
+/* Chunks end at the same places of a file in each recording, even if some of its pages are known already. */
+int trace_put_file_page(struct trace_writer *w, uint32_t obj, uint64_t index, const void *page, uint64_t *ret_id)
+{
+	int err = put_page(w, page, obj, ret_id);
+	bool place = (index + 1) % PAGES_PER_CHUNK == 0 && w->pages.n >= PAGES_CHUNK_BYTES / 2;
+
+	return !err && (place || w->pages.n >= 2 * PAGES_CHUNK_BYTES) ? flush_pages(w) : err;
 }
 
 int trace_put_object(struct trace_writer *w, const struct trace_object *o, uint32_t *ret_id)
@@ -376,7 +340,7 @@ int trace_put_ckpt(struct trace_writer *w, const struct trace_ckpt *c, uint32_t 
 	if (err)
 		return err;
 	ckpt_encode(&b, c);
-	err = b.err ? latch(w, b.err) : chunk_write(w, CH_CKPT, w->n_ckpts + 1, 1, b.p, b.n);
+	err = chunk_put(w, CH_CKPT, w->n_ckpts + 1, 1, &b);
 	buf_free(&b);
 	if (!err)
 		*ret_id = ++w->n_ckpts;
@@ -387,7 +351,7 @@ int trace_put_note(struct trace_writer *w, const char *text)
 {
 	size_t n = strnlen(text, NOTE_MAX);
 
-	return n ? chunk_write(w, CH_NOTE, 0, 1, text, n) : -EINVAL;
+	return n ? chunk_copy(w, CH_NOTE, 0, text, n) : -EINVAL;
 }
 
 /* ---- events ---- */
@@ -402,7 +366,7 @@ static int put_blobs(struct trace_writer *w, const struct event *ev)
 
 		if (write_is_inline(wr, &inlined))
 			continue;
-		if (chunk_write(w, CH_DATA, w->n_blobs + 1, 1, wr->bytes, wr->len))
+		if (chunk_copy(w, CH_DATA, w->n_blobs + 1, wr->bytes, wr->len))
 			return w->err;
 		w->n_blobs++;
 	}
@@ -453,35 +417,47 @@ int trace_flush(struct trace_writer *w)
 	return flush_events(w);
 }
 
-static int write_end(struct trace_writer *w, int exit_status)
+/* An index too long for a chunk is left out: readers do without. */
+static int put_index(struct trace_writer *w, uint64_t *ret_offset)
+{
+	uint32_t n_chunks;
+	struct buf *index = packer_index(w->packer, &n_chunks);
+
+	*ret_offset = 0;
+	if (index->err || index->n > CHUNK_RAW_MAX)
+		return 0;
+	*ret_offset = packer_offset(w->packer);
+	return chunk_put(w, CH_INDEX, 0, n_chunks, index);
+}
+
+static int put_end(struct trace_writer *w, int exit_status)
 {
 	struct end_record e = {
 		.exit_status = exit_status, .n_objects = w->n_objects, .n_ckpts = w->n_ckpts,
 		.n_events = w->n_events, .n_pages = w->n_pages,
 	};
 	uint8_t raw[END_RAW_BYTES];
+	struct buf b = { 0 };
+	int err = flush_events(w);
 
-	if (flush_events(w))
-		return w->err;
-	/* An index too long for a chunk is left out: readers do without. */
-	if (!w->index.err && w->index.n <= CHUNK_RAW_MAX) {
-		e.index_offset = w->offset;
-		if (chunk_write(w, CH_INDEX, 0, w->n_chunks, w->index.p, w->index.n))
-			return w->err;
-	}
+	if (!err)
+		err = latch(w, packer_drain(w->packer));
+	if (!err)
+		err = put_index(w, &e.index_offset);
+	if (err)
+		return err;
 	end_record_encode(&e, raw);
-	return chunk_write(w, CH_END, 0, 0, raw, sizeof(raw));
+	buf_put(&b, raw, sizeof(raw));
+	err = chunk_put(w, CH_END, 0, 0, &b);
+	buf_free(&b);
+	return err;
 }
 
 int trace_finish(struct trace_writer *w, int exit_status)
 {
-	int err = write_end(w, exit_status);
+	int err = put_end(w, exit_status), closed = writer_close(w);
 
-	if (close(w->fd) && !err)
-		err = -errno;
-	w->fd = -1;
-	writer_free(w);
-	return err;
+	return err ? err : closed;
 }
 
 uint64_t trace_writer_events(const struct trace_writer *w)
@@ -489,7 +465,18 @@ uint64_t trace_writer_events(const struct trace_writer *w)
 	return w->n_events;
 }
 
-uint64_t trace_writer_bytes(const struct trace_writer *w)
+uint64_t trace_writer_bytes(struct trace_writer *w)
 {
-	return w->offset;
+	packer_drain(w->packer);
+	return packer_offset(w->packer);
+}
+
+void trace_writer_cache(struct trace_writer *w, const char *home)
+{
+	packer_cache(w->packer, home);
+}
+
+int trace_writer_thread(struct trace_writer *w, const cpu_set_t *cpus)
+{
+	return packer_thread(w->packer, cpus);
 }

@@ -62,7 +62,7 @@ def plain_env(extra=None):
     """A small environment, equal for native, recorded and replayed runs."""
     env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "USER", "RELIVE_DEBUG")}
     env.setdefault("PATH", "/usr/bin:/bin")
-    env.update({"LC_ALL": "C", "GUEST_ONE": "first", "GUEST_TWO": "second value"})
+    env.update({"LC_ALL": "C", "GUEST_ONE": "first", "GUEST_TWO": "second value", "XDG_CACHE_HOME": os.path.join(BUILD, "test-cache")})
     env.update(extra or {})
     return env
 

@@ -264,13 +264,15 @@ static void the_first_error_latches_and_the_prefix_stays(void **state)
 	assert_true(opened > 10);
 }
 
-static void write_until_killed(const char *path)
+static void write_until_killed(const char *path, bool threaded)
 {
 	struct trace_writer *w;
 	uint8_t page[TRACE_PAGE] = { 1 };
+	cpu_set_t cpus;
 	uint64_t id;
 
-	if (trace_create(path, &sample_header, &w))
+	if (trace_create(path, &sample_header, &w) || sched_getaffinity(0, sizeof(cpus), &cpus) ||
+	    (threaded && trace_writer_thread(w, &cpus)))
 		_exit(1);
 	for (uint64_t i = 1;; i++) {
 		struct event ev = { .kind = EV_INSN, .task = 1, .time_ns = i * 10000, .flags = EVF_BEFORE };
@@ -284,10 +286,22 @@ static void write_until_killed(const char *path)
 	}
 }
 
+static bool has_events(const char *path)
+{
+	struct trace *t;
+	bool any;
+
+	if (trace_open(path, &t))
+		return false;
+	any = trace_n_events(t) > 0;
+	trace_close(t);
+	return any;
+}
+
 static void a_killed_writer_leaves_a_trace(void **state)
 {
 	(void)state;
-	for (unsigned round = 0; round < 5; round++) {
+	for (unsigned round = 0; round < 10; round++) {
 		const char *path = scratch_path();
 		struct trace *t;
 		struct trace_iter *it;
@@ -295,8 +309,10 @@ static void a_killed_writer_leaves_a_trace(void **state)
 		pid_t child = fork();
 
 		if (!child)
-			write_until_killed(path);
-		usleep(100000 + round * 7777);
+			write_until_killed(path, round % 2);
+		usleep(50000 + round * 7777);
+		while (!has_events(path))
+			usleep(1000);
 		kill(child, SIGKILL);
 		assert_int_equal(waitpid(child, NULL, 0), child);
 		assert_int_equal(trace_open(path, &t), 0);
