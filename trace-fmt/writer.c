@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include "common/buf.h"
@@ -188,11 +189,24 @@ static int write_preamble(int fd)
 	return n < 0 ? -errno : n < (ssize_t)sizeof(preamble) ? -ENOSPC : 0;
 }
 
+/*
+ * A new file in place of an old one: whoever reads that keeps it, its mode does not matter, and no file system takes care, at
+ * closing, that one that was cut to nothing is not lost.
+ */
+static void unlink_old(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size && st.st_nlink == 1)
+		(void)unlink(path);   /* if that is not allowed, it is written over */
+}
+
 int trace_create(const char *path, const struct trace_header *h, struct trace_writer **ret_w)
 {
 	struct trace_writer *w;
 	int fd, err;
 
+	unlink_old(path);
 	/* Like a core file, it holds the program's memory: for the owner only. */
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -249,6 +263,8 @@ static int put_page(struct trace_writer *w, const void *page, uint32_t of, uint6
 		if (of != w->pages_of && flush_pages(w))
 			return w->err;
 		w->pages_of = of;
+		if (!w->pages.n)
+			buf_reserve(&w->pages, PAGES_CHUNK_BYTES);   /* at once, not by doubling */
 		if (buf_u64(&w->page_high, hash.high64) || hmap_put(&w->page_ids, hash.low64, w->n_pages + 1) ||
 		    buf_put(&w->pages, page, TRACE_PAGE))
 			return latch(w, -ENOMEM);

@@ -342,6 +342,37 @@ static void only_the_owner_may_read_a_trace(void **state)
 	unlink(path);
 }
 
+static void an_old_file_is_replaced_and_not_written_over(void **state)
+{
+	const char *path = scratch_path();
+	char was[4] = "", link[64];
+	struct trace *t;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(write(fd, "old", 3), 3);
+	assert_int_equal(fchmod(fd, 0644), 0);
+	sample_write(path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777 & ~0600, 0);
+	assert_int_equal(pread(fd, was, sizeof(was), 0), 3);
+	assert_string_equal(was, "old");
+	close(fd);
+	/* Through a link it is the link's file that the user means. */
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(symlink(path, link), 0);
+	sample_write(link);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(trace_open(path, &t), 0);
+	assert_true(trace_complete(t, NULL));
+	trace_close(t);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +387,7 @@ int main(void)
 		cmocka_unit_test(the_first_error_latches_and_the_prefix_stays),
 		cmocka_unit_test(a_killed_writer_leaves_a_trace),
 		cmocka_unit_test(only_the_owner_may_read_a_trace),
+		cmocka_unit_test(an_old_file_is_replaced_and_not_written_over),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
