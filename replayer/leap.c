@@ -5,6 +5,7 @@
 #include <time.h>
 #include "common/err.h"
 #include "common/log.h"
+#include "replayer/gauge.h"
 #include "replayer/internal.h"
 #include "replayer/site_int.h"
 #include "tracee/cputime.h"
@@ -19,8 +20,17 @@
 #define REST_LEAST_NS 150000ull  /* a sleep can take so much longer than it should */
 #define SLOWNESS_OF 16           /* unit of site_note.slowness, */
 #define SLOWNESS_FIRST 40        /* and what is supposed of an address that is new */
-#define EVENT_NS 150000ull       /* what recording a clock point cost, at least */
+#define SLOWNESS_MAX 1024        /* as slow as FXSAVE in a loop of two instructions */
+#define EVENT_NS 70000ull        /* what recording a clock point cost, at least */
 #define PAGE_NS 1500ull          /* and for each page */
+#define LOOK_NS 60000ull         /* stopping to look at a gauge */
+#define LOOKS_MAX 16
+#define MUTE_LOOKS 4             /* so many times at a gauge that tells nothing */
+#define GAUGED_REST_NS 120000ull /* what is not leapt over by a gauge, */
+#define GAUGED_PARTS 8           /* or this part of the way if it is not known yet how slow the rest is */
+#define GAUGE_BAD (-2)           /* so bad that the time alone is used, */
+#define GAUGE_PAUSE 4            /* for so many leaps */
+#define GAUGE_GOOD 3
 
 uint64_t leap_spent_ns(struct session *s)
 {
@@ -49,12 +59,27 @@ static struct site_note *note_of(struct session *s, uint64_t addr)
 	return s->book ? site_book_at(s->book, addr) : NULL;
 }
 
-/* The part of the way that is not leapt over. */
+static uint64_t at_least(uint64_t ns, uint64_t least)
+{
+	return ns > least ? ns : least;
+}
+
+/* The part of the way that is not leapt over if only the time is known, */
+static uint64_t timed_rest_ns(const struct site_note *note, uint64_t recorded)
+{
+	return at_least(recorded / REST_OF * (note->rest ? note->rest : REST_FIRST), REST_LEAST_NS);
+}
+
+/* by a gauge, */
+static uint64_t gauged_rest_ns(const struct site_note *note, uint64_t recorded)
+{
+	return note->slowness ? GAUGED_REST_NS : at_least(recorded / GAUGED_PARTS, GAUGED_REST_NS);
+}
+
+/* and as is to be expected. */
 static uint64_t rest_ns(const struct site_note *note, uint64_t recorded)
 {
-	uint64_t ns = recorded / REST_OF * (note->rest ? note->rest : REST_FIRST);
-
-	return ns > REST_LEAST_NS ? ns : REST_LEAST_NS;
+	return note->gauge > 0 ? gauged_rest_ns(note, recorded) : timed_rest_ns(note, recorded);
 }
 
 static unsigned slowness_of(const struct site_note *note)
@@ -65,7 +90,7 @@ static unsigned slowness_of(const struct site_note *note)
 static bool is_worth(struct session *s, const struct site_note *note, uint64_t recorded)
 {
 	uint64_t rest = rest_ns(note, recorded), copy = *site_book_copy_ns(s->book);
-	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS;
+	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS + 4 * LOOK_NS;
 
 	return slowness_of(note) > SLOWNESS_OF && rest < recorded &&
 	       (recorded - rest) / SLOWNESS_OF * (slowness_of(note) - SLOWNESS_OF) > cost;
@@ -91,11 +116,17 @@ bool leap_wanted(struct session *s, const struct run_ctl *ctl)
 	return true;
 }
 
-static void note_slowness(struct site_note *note, uint64_t ns, uint64_t recorded)
+/*
+ * How long a part of the way took without a leap. Where that is not known but guessed, it may have been much longer: then
+ * only less than was thought is news.
+ */
+static void note_slowness(struct site_note *note, uint64_t ns, uint64_t part_ns, bool known)
 {
-	uint64_t slowness = ns / (recorded / SLOWNESS_OF);
+	uint64_t slowness = ns / (part_ns / SLOWNESS_OF);
 
-	note->slowness = slowness == 0 ? 1 : slowness < UINT16_MAX ? (uint16_t)slowness : UINT16_MAX;
+	slowness = slowness == 0 ? 1 : slowness < SLOWNESS_MAX ? slowness : SLOWNESS_MAX;
+	if (known || !note->slowness || slowness < note->slowness)
+		note->slowness = (uint16_t)slowness;
 }
 
 void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t recorded_ns)
@@ -106,51 +137,75 @@ void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t
 		  (unsigned long long)ev->before.rip, (unsigned long long)recorded_ns / 1000);
 	if (!note || recorded_ns < LEAST_NS)
 		return;
-	note_slowness(note, ns, recorded_ns);
+	note_slowness(note, ns, recorded_ns, true);
 	/* Leaps were given up there; but perhaps only because the machine had other things to do. */
 	if (note->rest == REST_OF)
 		note->rest = note->least_rest = REST_OF / 2;
 }
 
-void leap_hit(struct session *s, const struct event *ev, uint64_t rest_took_ns)
+/* Whether gauges are of use there. */
+static void note_gauge(struct site_note *note, bool hit)
+{
+	if (hit)
+		note->gauge = note->gauge < 0 ? 1 : note->gauge < GAUGE_GOOD ? (int8_t)(note->gauge + 1) : GAUGE_GOOD;
+	else if (--note->gauge <= GAUGE_BAD)
+		note->gauge = GAUGE_BAD - GAUGE_PAUSE;
+}
+
+void leap_hit(struct session *s, const struct event *ev, const struct leap *l, uint64_t rest_took_ns)
 {
 	struct site_note *note = note_of(s, ev->before.rip);
-	uint64_t recorded = leap_recorded_ns(s, ev), rest = rest_ns(note, recorded);
 
-	log_debug("event %llu: leapt %llu us to %llx, and %llu us for the last %llu us", (unsigned long long)ev->no,
-		  (unsigned long long)(recorded - rest) / 1000, (unsigned long long)ev->before.rip,
-		  (unsigned long long)rest_took_ns / 1000, (unsigned long long)rest / 1000);
-	if (!note->slowness)
-		note_slowness(note, rest_took_ns, rest);
+	log_debug("event %llu: leapt %s to %llx, and %llu us for the last %llu us of %llu", (unsigned long long)ev->no,
+		  l->gauged ? "by a gauge" : "by time", (unsigned long long)ev->before.rip, (unsigned long long)rest_took_ns / 1000,
+		  (unsigned long long)l->rest_ns / 1000, (unsigned long long)leap_recorded_ns(s, ev) / 1000);
+	if (l->rest_ns >= REST_LEAST_NS)
+		note_slowness(note, rest_took_ns, l->rest_ns, false);
+	if (l->gauged) {
+		note_gauge(note, true);
+		return;
+	}
 	if (note->rest == 0)
 		note->rest = REST_FIRST;
 	if (note->rest > REST_LEAST && note->rest > note->least_rest)
 		note->rest = (uint8_t)(note->rest * 3 / 4);
 }
 
-void leap_missed(struct session *s, const struct event *ev)
+void leap_missed(struct session *s, const struct event *ev, const struct leap *l)
 {
 	struct site_note *note = note_of(s, ev->before.rip);
 	unsigned rest = note->rest ? note->rest : REST_FIRST;
 
+	log_debug("leapt too far %s before event %llu", l->gauged ? "by a gauge" : "by time", (unsigned long long)ev->no);
+	if (l->gauged) {
+		/* One that has led there before knows; only we came too late to look. */
+		if (!l->past || note->gauge <= 0)
+			note_gauge(note, false);
+		return;
+	}
 	note->least_rest = (uint8_t)(rest + 1);
 	note->rest = (uint8_t)(2 * rest < REST_OF ? 2 * rest : REST_OF);
-	log_debug("leapt too far before event %llu", (unsigned long long)ev->no);
 }
 
-/* Until it has had so much processor time, or does not run any more. */
+static bool has_stopped(pid_t tid)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid;
+}
+
+/* Until it has had so much processor time, however long others use that, or does not run any more. */
 static void sleep_while_running(pid_t tid, uint64_t start, uint64_t ns)
 {
-	uint64_t ran = 0, before;
+	uint64_t ran = 0;
 
 	do {
 		uint64_t left = ns - ran;
 		struct timespec rest = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
 
-		before = ran;
 		nanosleep(&rest, NULL);
 		ran = start ? cputime_of(tid) - start : ns;
-	} while (ran < ns && ran > before);
+	} while (ran < ns && !has_stopped(tid));
 }
 
 /* Run the task for a time. 1: it is still on its way; 0: it came to something that stops it. */
@@ -175,25 +230,89 @@ static int run_for(struct rtask *t, uint64_t ns)
 	return err ? err : st.kind == TS_INTERRUPT;
 }
 
-int leap_take(struct session *s, struct session **ret_back, uint64_t *ret_patience_ns)
+/*
+ * Run by a gauge: a part of what is left, as long as that is much. 1: it is near now; 0: it went too far, or to something
+ * else; 2: nothing tells the way.
+ */
+static int run_by_gauge(struct rtask *t, struct gauge *g, uint64_t step, struct leap *l)
+{
+	uint64_t start = cputime_of(t->host_tid), ran = 0, near_ns = l->rest_ns, there = 0;
+	int err = gauge_look(g, t, 0);
+
+	for (int looks = 1; !err && looks <= LOOKS_MAX; looks++) {
+		int64_t left;
+		int got = run_for(t, step);
+
+		if (got <= 0)
+			return got;
+		ran = cputime_of(t->host_tid) - start;
+		err = gauge_look(g, t, ran);
+		if (err || looks < 2)
+			continue;
+		left = gauge_left_ns(g);
+		if (left == GAUGE_PAST) {
+			l->gauged = l->past = true;
+			return 0;
+		}
+		if (left == GAUGE_MUTE && !there && looks < MUTE_LOOKS)
+			continue;
+		if (left == GAUGE_MUTE && !there)
+			return 2;
+		/* What told the way from afar may be too coarse for the last of it. */
+		if (left == GAUGE_MUTE)
+			left = there > ran ? (int64_t)(there - ran) : 0;
+		l->gauged = true;
+		there = ran + (uint64_t)left;
+		l->rest_ns = at_least((uint64_t)left, LOOK_NS);
+		if (l->rest_ns < near_ns + 2 * LOOK_NS)
+			return 1;
+		step = (l->rest_ns - near_ns) / 8 * 7;
+	}
+	return err ? err : 2;
+}
+
+static int run_there(struct session *s, struct rtask *t, struct site_note *note, uint64_t recorded, struct leap *l)
+{
+	uint64_t start = cputime_of(t->host_tid), ran = 0;
+	struct gauge *g = note->gauge > GAUGE_BAD ? gauge_new(s->ev, recorded) : NULL;
+	int got;
+
+	if (g) {
+		l->rest_ns = gauged_rest_ns(note, recorded);
+		got = run_by_gauge(t, g, recorded / GAUGED_PARTS, l);
+		gauge_free(g);
+		if (got != 2)
+			return got;
+		ran = cputime_of(t->host_tid) - start;
+		note_gauge(note, false);
+	} else {
+		note->gauge++;
+	}
+	l->gauged = false;
+	l->rest_ns = timed_rest_ns(note, recorded);
+	return ran + l->rest_ns < recorded ? run_for(t, recorded - l->rest_ns - ran) : 1;
+}
+
+int leap_take(struct session *s, struct leap *ret)
 {
 	struct rtask *t = session_task(s, s->ev->task);
-	const struct site_note *note = note_of(s, s->ev->before.rip);
-	uint64_t recorded = leap_recorded_ns(s, s->ev), rest = rest_ns(note, recorded), start;
+	struct site_note *note = note_of(s, s->ev->before.rip);
+	uint64_t recorded = leap_recorded_ns(s, s->ev), start;
 	uint64_t *copy_ns = site_book_copy_ns(s->book);
-	int err;
+	int got;
 
-	*ret_back = NULL;
+	*ret = (struct leap){ 0 };
 	if (!t || t->dead || !t->host || t->at_entry)
 		return 0;
 	start = leap_spent_ns(s);
-	err = session_clone(s, true, ret_back);
-	if (err)
-		return err;
+	got = session_clone(s, true, &ret->back);
+	if (got)
+		return got;
 	*copy_ns = *copy_ns ? (3 * *copy_ns + leap_spent_ns(s) - start) / 4 : leap_spent_ns(s) - start;
+	got = run_there(s, t, note, recorded, ret);
 	/* Making the copy has moved the clock, not the task; a page that is copied at its first write costs some time. */
-	*ret_patience_ns = 1000000 + 2 * recorded + 3 * rest / SLOWNESS_OF * slowness_of(note);
-	return run_for(t, recorded - rest);
+	ret->patience_ns = 1000000 + 2 * (ret->gauged ? ret->rest_ns : recorded) + 3 * ret->rest_ns / SLOWNESS_OF * slowness_of(note);
+	return got;
 }
 
 int leap_undo(struct session *s, struct session *back)

@@ -10,15 +10,20 @@
 /** Whether the next event's address was found slow to wait at, and nobody wants to stop before it. */
 bool leap_wanted(struct session *s, const struct run_ctl *ctl);
 
-/**
- * Leap. *ret_back is how to undo it, *ret_patience_ns how much processor time the rest of the way may take: after that
- * the leap must have gone too far. 1: done; 0: it went too far, or there was nothing to gain; negative: an error.
- */
-int leap_take(struct session *s, struct session **ret_back, uint64_t *ret_patience_ns);
+struct leap {
+	struct session *back;      /* how to undo it; NULL: nothing was done */
+	uint64_t rest_ns;          /* what is left of the way, probably, */
+	uint64_t patience_ns;      /* and how much processor time that may take: after that the leap must have gone too far */
+	bool gauged;               /* something has told the way that is left (gauge.h), not the time alone, */
+	bool past;                 /* and that there is none */
+};
+
+/** Leap. 1: done; 0: it went too far, or there was nothing to gain; negative: an error. */
+int leap_take(struct session *s, struct leap *ret);
 
 /** The leap to @ev led to it, and waiting after it took so long; or too far. The next ones there are longer, or shorter. */
-void leap_hit(struct session *s, const struct event *ev, uint64_t rest_took_ns);
-void leap_missed(struct session *s, const struct event *ev);
+void leap_hit(struct session *s, const struct event *ev, const struct leap *l, uint64_t rest_took_ns);
+void leap_missed(struct session *s, const struct event *ev, const struct leap *l);
 
 /** Back to before the leap; @back is used up. */
 int leap_undo(struct session *s, struct session *back);

@@ -632,25 +632,25 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 static int run_leaping(struct session *s, const struct run_ctl *ctl, struct run_result *ret)
 {
 	const struct rtask *t = session_task(s, s->ev->task);
-	struct session *back;
-	uint64_t patience, start;
-	int got = leap_take(s, &back, &patience);
+	struct leap leap;
+	uint64_t start;
+	int got = leap_take(s, &leap);
 
 	if (got > 0) {
 		start = leap_spent_ns(s);
 		self_hurry(true);
-		got = run_once(s, ctl, ret, cputime_of(t->host_tid) + patience, 0);
+		got = run_once(s, ctl, ret, cputime_of(t->host_tid) + leap.patience_ns, 0);
 		self_hurry(false);
 		if (!got) {
-			leap_hit(s, s->ev, leap_spent_ns(s) - start);
-			session_close(back);
+			leap_hit(s, s->ev, &leap, leap_spent_ns(s) - start);
+			session_close(leap.back);
 			return 1;
 		}
 	}
-	if (!back)
+	if (!leap.back)
 		return got;
-	leap_missed(s, s->ev);
-	return leap_undo(s, back);
+	leap_missed(s, s->ev, &leap);
+	return leap_undo(s, leap.back);
 }
 
 #define PASS_NS 1000000u         /* looking at a wrong pass takes longer than the pass did */

@@ -73,6 +73,7 @@ struct site_note {
 	uint8_t n_tests;
 	uint8_t rest;              /* of a leap (leap.h), in 64ths of the way; 0: none was tried */
 	uint8_t least_rest;        /* one shorter than that went too far */
+	int8_t gauge;              /* what leaps there go by (leap.c): more than 0: a gauge worked, less: none did */
 	uint16_t slowness;         /* how long the way took without a leap, in 16ths of the recorded time; 0: not known */
 	uint32_t test[NOTE_TESTS]; /* ids */
 };
