@@ -160,20 +160,76 @@ static int do_write(struct agent_ctl *ctl, struct agent_frame *f)
 
 #define VECTOR_MAX 16
 
-/* A list of buffers that is read into itself is no longer there when its outputs are looked for. */
+static bool overlap(const struct iovec *a, uint64_t addr, uint64_t len)
+{
+	return a->base < addr + len && a->base + a->len > addr;
+}
+
+/*
+ * The bytes of a list of buffers. False: it is long; or it could be read into itself, or into its message, and would no longer
+ * be there when its outputs are looked for.
+ */
+static bool vector_bytes(uint64_t addr, uint64_t n, uint64_t message, uint64_t *ret)
+{
+	const struct iovec *v = (const struct iovec *)addr;
+
+	*ret = 0;
+	if (n > VECTOR_MAX)
+		return false;
+	for (uint64_t i = 0; i < n; i++) {
+		if (v[i].len > AGENT_OUT_MAX || overlap(&v[i], addr, n * sizeof(*v)) ||
+		    (message && overlap(&v[i], message, sizeof(struct agent_message))))
+			return false;
+		*ret += v[i].len;
+	}
+	return true;
+}
+
+static long try_vector(const struct agent_frame *f, long nr)
+{
+	return agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, -1, 0, RWF_NOWAIT, nr);
+}
+
 static int do_readv(struct agent_ctl *ctl, struct agent_frame *f)
 {
-	const struct iovec *v = (const struct iovec *)f->rsi;
-	uint64_t total = 0, end = f->rsi + f->rdx * sizeof(*v);
+	uint8_t class = fd_class(ctl, f->rdi);
+	uint64_t total;
 
-	if (f->rdx > VECTOR_MAX || !is(ctl, f->rdi, AGENT_FD_READ))
+	if (!(class & (AGENT_FD_READ | AGENT_FD_STREAM)) || !vector_bytes(f->rsi, f->rdx, 0, &total))
 		return AGENT_TRACED;
-	for (uint64_t i = 0; i < f->rdx; i++) {
-		if (v[i].len > AGENT_OUT_MAX || (v[i].base < end && v[i].base + v[i].len > f->rsi))
-			return AGENT_TRACED;
-		total += v[i].len;
-	}
-	return make(ctl, f, total);
+	if (class & AGENT_FD_READ)
+		return make(ctl, f, total);
+	if (f->rax != __NR_readv || !total || !agent_has_room(ctl, total))
+		return AGENT_TRACED;
+	return tried(ctl, f, try_vector(f, __NR_preadv2), true);
+}
+
+static int do_writev(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	uint8_t class = fd_class(ctl, f->rdi);
+	uint64_t total;
+
+	if (class & AGENT_FD_WRITE)
+		return make(ctl, f, 0);
+	if (!(class & AGENT_FD_STREAM) || !vector_bytes(f->rsi, f->rdx, 0, &total) || !total || total > SMALL_WRITE ||
+	    !agent_has_room(ctl, 0) || !takes_whole(f->rdi))
+		return AGENT_TRACED;
+	return tried(ctl, f, try_vector(f, __NR_pwritev2), true);
+}
+
+/* recvmsg and sendmsg without addresses and descriptors, on a socket, without waiting. */
+static int do_message(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	const struct agent_message *m = (const struct agent_message *)f->rsi;
+	bool in = f->rax == __NR_recvmsg;
+	uint64_t total;
+
+	if (!is(ctl, f->rdi, AGENT_FD_STREAM) || f->rdx & ~MSG_FLAGS_KNOWN || m->name || m->control || m->control_len ||
+	    !vector_bytes(m->iov, m->n_iov, f->rsi, &total) || !agent_has_room(ctl, in ? total + sizeof(*m) : 0) ||
+	    (!in && (total > SMALL_WRITE || !takes_whole(f->rdi))))
+		return AGENT_TRACED;
+	return tried(ctl, f, agent_syscall((long)f->rdi, (long)f->rsi, (long)(f->rdx | MSG_DONTWAIT_), 0, 0, 0, (long)f->rax),
+		     !(f->rdx & MSG_DONTWAIT_));
 }
 
 /* Copies within the kernel, between files. */
@@ -415,7 +471,12 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_preadv:
 		return do_readv(ctl, f);
 	case __NR_writev:
+		return do_writev(ctl, f);
+	case __NR_pwritev:
 		return make_if(ctl, f, AGENT_FD_WRITE, 0);
+	case __NR_recvmsg:
+	case __NR_sendmsg:
+		return do_message(ctl, f);
 	case __NR_copy_file_range:
 	case __NR_sendfile:
 		return do_copy(ctl, f);

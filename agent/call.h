@@ -48,6 +48,11 @@ struct agent_outs {
 	struct agent_out v[OUTS_MAX];
 };
 
+/* struct msghdr. */
+struct agent_message {
+	uint64_t name, name_len, iov, n_iov, control, control_len, flags;
+};
+
 /* What this ioctl(2) writes; negative: nothing is known about it. */
 int agent_ioctl_bytes(uint64_t request);
 /* What a call that ended with this result has written, in order. */

@@ -178,6 +178,8 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 
 void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *o)
 {
+	const struct agent_message *message = (const struct agent_message *)f->rsi;
+
 	o->n = 0;
 	if (result < 0)
 		return;
@@ -199,6 +201,10 @@ void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *
 	case __NR_readv:
 	case __NR_preadv:
 		add_iov(o, f->rsi, f->rdx, (uint64_t)result);
+		break;
+	case __NR_recvmsg:
+		add_iov(o, message->iov, message->n_iov, (uint64_t)result);
+		add(o, (uint64_t)&message->control_len, sizeof(message->control_len) + sizeof(message->flags));
 		break;
 	case __NR_getxattr:
 	case __NR_lgetxattr:

@@ -331,18 +331,54 @@ static bool in_reach(uint64_t block, uint64_t site)
 	return d > -0x7ff00000ll && d < 0x7ff00000ll;
 }
 
-/* Whether another task stands in the bytes that a patch replaces; those in a call are moved at its end. */
-static bool somebody_stands_in(struct recording *r, struct task *me, const struct patch *p)
+static bool stands_in(const struct task *t, const struct task *me, const struct patch *p, struct user_regs_struct *ret)
 {
-	for (struct task *t = r->tasks; t; t = t->next) {
-		struct user_regs_struct regs;
+	return t != me && t->mm == me->mm && t->state != TASK_DEAD && t->where != IN_CALL &&
+	       (remote_getregs(t->tid, ret) || (ret->rip > p->site && ret->rip < p->site + p->tail.len));
+}
 
-		if (t == me || t->mm != me->mm || t->state == TASK_DEAD || t->where == IN_CALL)
-			continue;
-		if (remote_getregs(t->tid, &regs) || (regs.rip > p->site && regs.rip < p->site + p->tail.len))
+/* In front of a displaced instruction, and nothing is pending: as each one whose slice ended with its call there. */
+static bool can_move(const struct task *t, const struct user_regs_struct *regs, const struct patch *p)
+{
+	if (t->state != TASK_READY || t->where != AT_USER || t->have_stop || t->at_restart)
+		return false;
+	for (unsigned k = 0; k < p->tail.n_moved; k++) {
+		if (regs->rip == p->site + p->tail.moved_from[k])
 			return true;
 	}
 	return false;
+}
+
+/* Whether another task stands in the bytes that a patch replaces, and must stay; those in a call are moved at its end. */
+static bool somebody_stands_in(struct recording *r, struct task *me, const struct patch *p)
+{
+	for (struct task *t = r->tasks; t; t = t->next) {
+		struct user_regs_struct regs = { 0 };
+
+		if (stands_in(t, me, p, &regs) && !can_move(t, &regs, p))
+			return true;
+	}
+	return false;
+}
+
+/* The others go on from the trampoline's copies. */
+static void move_others(struct recording *r, struct task *me, const struct patch *p)
+{
+	for (struct task *t = r->tasks; t; t = t->next) {
+		struct user_regs_struct regs = { 0 };
+
+		if (!stands_in(t, me, p, &regs) || !can_move(t, &regs, p))
+			continue;
+		agent_fix_rip(t, &regs);
+		if (remote_setregs(t->tid, &regs))
+			continue;
+		t->call_end = regs.rip;
+		ev_begin(r, t, EV_PATCH);
+		r->ev.flags = EVF_AFTER;
+		r->ev.after = regs;
+		ev_write_bytes(r, t->no, p->site, p->bytes, p->tail.len);
+		ev_end(r);
+	}
 }
 
 /* Room for one more trampoline, mapped for it if need be. NULL: there is none. */
@@ -438,6 +474,7 @@ int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum pa
 	err = remote_setregs(t->tid, &regs);
 	if (!err)
 		emit_patch(r, t, b, p, &regs);
+	move_others(r, t, p);
 	b->used += AGENT_TRAMP_BYTES;
 	log_debug("site %llx of process %u patched", (unsigned long long)site, t->proc->no);
 	return err;

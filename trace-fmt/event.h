@@ -26,7 +26,8 @@
  *   EV_BUFFER         nothing runs; what the task's agent (agent/abi.h) is to give the program instead of making system
  *                     calls, until the task's next event. `writes` puts it into the agent's buffer
  *   EV_PATCH          nothing runs; a system call site was made to jump to the agent. `writes` holds its new bytes and
- *                     its trampoline, `asops` memory for trampolines; `after`: the task stood in the bytes replaced.
+ *                     its trampoline, `asops` memory for trampolines; `after`: the task stood in the bytes replaced. Again,
+ *                     without the trampoline, for each other task that stood there.
  *                     Without writes: the site at `window_addr` was not, for the reason `nr` (enum patch_refusal).
  *                     With `asops` alone: what another task's call did to this one's address space
  */
