@@ -64,7 +64,7 @@ static void count_event(struct info *in, const struct event *ev)
 	in->last_time_ns = ev->time_ns;
 	if (ev->kind <= EV_KIND_MAX)
 		in->n_kind[ev->kind]++;
-	agent_count(&in->agent, ev);
+	agent_count(&in->agent, in->t, ev);
 	if (ev->kind >= EV_SYSCALL && ev->kind <= EV_SYSCALL_EXIT)
 		count_call(in, ev);
 	if (ev->kind == EV_SIGNAL && ev->signo > 0 && ev->signo < SIGNALS_MAX) {

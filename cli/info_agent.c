@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "agent/abi.h"
 #include "cli/text.h"
+#include "tracee/agentcode.h"
 #include "tracee/sysfmt.h"
 
 #define LISTED 12   /* calls, the most frequent ones */
@@ -38,17 +40,56 @@ static void count_entries(struct agent_counts *c, const struct ev_write *w)
 	}
 }
 
-void agent_count(struct agent_counts *c, const struct event *ev)
+/* Each patched place has its trampoline. */
+static void count_tramps(struct agent_counts *c, const uint8_t *bytes, size_t n)
 {
+	bool call;
+
+	for (size_t at = 0; n - at >= AGENT_TRAMP_BYTES; at += AGENT_TRAMP_BYTES) {
+		if (!agent_is_tramp(bytes + at, &call))
+			continue;
+		if (call)
+			c->n_patched++;
+		else
+			c->n_insns++;
+	}
+}
+
+/* Those that an exec begins with. */
+static void count_ckpt(struct agent_counts *c, struct trace *t, uint32_t id)
+{
+	const struct trace_ckpt *k;
+	const uint8_t *bytes;
+
+	if (trace_ckpt(t, id, &k))
+		return;
+	for (uint32_t m = 0, p = 0; m < k->n_maps; m++) {
+		const struct ckpt_map *map = &k->maps[m];
+
+		for (; p < k->n_pages && k->pages[p].addr < map->addr + map->len; p++) {
+			bool code = !map->obj && map->prot & PROT_EXEC && k->pages[p].addr >= map->addr;
+
+			bytes = code ? trace_page(t, k->pages[p].page_id) : NULL;
+			if (bytes)
+				count_tramps(c, bytes, TRACE_PAGE);
+		}
+	}
+}
+
+void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev)
+{
+	if (ev->kind == EV_EXEC)
+		count_ckpt(c, t, ev->ckpt);
+	for (uint32_t i = 0; ev->kind != EV_BUFFER && i < ev->n_writes; i++)
+		if (ev->writes[i].addr % AGENT_TRAMP_BYTES == 0)
+			count_tramps(c, ev->writes[i].bytes, ev->writes[i].len);
 	if (ev->kind == EV_BUFFER) {
 		for (uint32_t i = 0; i < ev->n_writes; i++)
 			if (ev->writes[i].addr == AGENT_BUF)
 				count_entries(c, &ev->writes[i]);
 	} else if ((ev->kind == EV_SYSCALL || ev->kind == EV_SYSCALL_ENTER) && ev->nr >= 0 && ev->nr < SYS_NR_END) {
 		c->stopped[ev->nr]++;
-	} else if (ev->kind == EV_PATCH && ev->n_writes) {
-		c->n_patched++;
-	} else if (ev->kind == EV_PATCH && !ev->n_asops) {
+	} else if (ev->kind == EV_PATCH && !ev->n_asops && !ev->n_writes) {
 		c->n_refused[ev->nr > 0 && ev->nr < PATCH_REFUSAL_END ? ev->nr : 0]++;
 	}
 }
@@ -86,6 +127,8 @@ void agent_put(const struct agent_counts *c)
 	put_calls("buffered", c->buffered);
 	if (c->n_patched)
 		printf("  %-10s %12" PRIu64 "  places go to the agent\n", "patched", c->n_patched);
+	if (c->n_insns)
+		printf("  %-10s %12" PRIu64 "  places of cpuid and the like do, too\n", "", c->n_insns);
 	for (int why = 0; why < PATCH_REFUSAL_END; why++)
 		if (c->n_refused[why])
 			printf("  %-10s %12" PRIu64 "  stay as they are: %s\n", "not patched", c->n_refused[why], patch_refusal_text(why));
@@ -105,6 +148,7 @@ void agent_put_json(struct json *j, const struct agent_counts *c)
 	json_counts(j, "stopped_calls", c->stopped);
 	json_counts(j, "buffered_calls", c->buffered);
 	json_u64(j, "patched_sites", c->n_patched);
+	json_u64(j, "patched_instructions", c->n_insns);
 	json_object(j, "refused_sites");
 	for (int why = 0; why < PATCH_REFUSAL_END; why++)
 		if (c->n_refused[why])

@@ -6,15 +6,17 @@
 
 #include "cli/json.h"
 #include "trace-fmt/event.h"
+#include "trace-fmt/trace.h"
 #include "tracee/sysinfo.h"
 
 struct agent_counts {
 	uint64_t buffered[SYS_NR_END], stopped[SYS_NR_END];
 	uint64_t n_buffered;
-	uint64_t n_patched, n_refused[PATCH_REFUSAL_END];
+	uint64_t n_patched, n_insns;   /* places of calls, and of other instructions, each process that executed for itself */
+	uint64_t n_refused[PATCH_REFUSAL_END];
 };
 
-void agent_count(struct agent_counts *c, const struct event *ev);
+void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev);
 void agent_put(const struct agent_counts *c);
 void agent_put_json(struct json *j, const struct agent_counts *c);
 

@@ -41,6 +41,14 @@ static bool after_site(const uint8_t *code, uint64_t addr, uint64_t *ret)
 	return true;
 }
 
+bool agent_is_tramp(const uint8_t *code, bool *ret_call)
+{
+	uint64_t after;
+
+	*ret_call = code[0] == 0x0f && code[1] == 0x05;
+	return memcmp(code + FIRST_BYTES, head, sizeof(head)) == 0 && after_site(code, 0, &after);
+}
+
 bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 {
 	uint8_t code[AGENT_TRAMP_BYTES];

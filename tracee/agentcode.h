@@ -16,6 +16,9 @@ struct agent_tramp {
 	struct agent_tramp_tail tail;
 };
 
+/** Whether these AGENT_TRAMP_BYTES are a trampoline, and *ret_call: a system call's. */
+bool agent_is_tramp(const uint8_t *code, bool *ret_call);
+
 /** The trampoline that holds an address. False: there is none, or its memory cannot be read. */
 bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret);
 
