@@ -715,6 +715,33 @@ static int back_to_site(struct task *t, struct user_regs_struct *regs, const str
 	return remote_setregs(t->tid, regs);
 }
 
+/* Where a trampoline's instruction is that traps: if it is longer than two bytes, not at its beginning. */
+static uint64_t trapping_place(const struct patch *p)
+{
+	return p->code[0] == 0xeb ? p->tramp + AGENT_TRAMP_MOVED : p->tramp;
+}
+
+/* Instructions of our own in a trampoline, after a call: jumps, and what sets rcx. Done here, as each step is two switches. */
+static bool do_own_insn(struct task *t, struct user_regs_struct *regs, const struct patch *p)
+{
+	const uint8_t *at = p->code + (regs->rip - p->tramp);
+	int32_t rel;
+
+	memcpy(&rel, at + 1, sizeof(rel));
+	if (regs->rip == p->tramp + 2 || regs->rip == p->tramp + AGENT_TRAMP_DONE) {
+		regs->rip = p->tramp + AGENT_TRAMP_MOVED;
+		if (!p->is_insn)
+			regs->rcx = p->site + 2;
+		else
+			regs->rip = p->tramp + AGENT_TRAMP_DONE + 2 + p->code[AGENT_TRAMP_DONE + 1];
+	} else if (regs->rip == p->tramp + p->tramp_len - 5 && at[0] == 0xe9) {
+		regs->rip += 5 + (uint64_t)(int64_t)rel;
+	} else {
+		return false;
+	}
+	return remote_setregs(t->tid, regs) == 0;
+}
+
 static int come_out(struct task *t, bool *ret_stopped)
 {
 	const struct agent_mm *a = t->mm->agent;
@@ -733,8 +760,10 @@ static int come_out(struct task *t, bool *ret_stopped)
 		if (!p && !in_agent(regs.rip))
 			return 0;
 		/* It may have trapped here already, its signal to come when the interruption is over: then it is in no call. */
-		if (p && regs.rip == p->tramp)
-			return p->is_insn && t->stop.kind == TS_INTERRUPT ? 0 : back_to_site(t, &regs, p);
+		if (p && (regs.rip == p->tramp || regs.rip == trapping_place(p)))
+			return p->is_insn && regs.rip == trapping_place(p) && t->stop.kind == TS_INTERRUPT ? 0 : back_to_site(t, &regs, p);
+		if (p && do_own_insn(t, &regs, p))
+			continue;
 		if (regs.rip == slow) {
 			got = mem_read(t->mm->mem_fd, AGENT_SLOW_TARGET, &target, 8);
 			p = got ? NULL : patch_of_tramp(a, target);

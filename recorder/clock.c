@@ -240,7 +240,7 @@ static uint64_t own_ns(void)
 }
 
 /* *ret: what it has cost because of the memory written. */
-static void record(struct recording *r, struct task *t, struct clock_cost *ret)
+static void record(struct recording *r, struct task *t, bool with_pages, struct clock_cost *ret)
 {
 	static struct xstate x;
 	static uint8_t canon[XSTATE_MAX];
@@ -256,7 +256,8 @@ static void record(struct recording *r, struct task *t, struct clock_cost *ret)
 		err = xstate_read(t->tid, &x);
 	start = own_ns();
 	if (!err) {
-		err = collect_pages(r, t, &b);
+		if (with_pages || r->opts->verify_full)
+			err = collect_pages(r, t, &b);
 		collected = own_ns();
 	}
 	if (err && err != -RL_EGONE && !r->err)
@@ -273,7 +274,8 @@ static void record(struct recording *r, struct task *t, struct clock_cost *ret)
 		r->ev.window = window;
 		r->ev.n_pages = (uint32_t)b.n_pages;
 		r->ev.pages = b.pages;
-		find_words(t, &b, &regs, &words);
+		if (with_pages)
+			find_words(t, &b, &regs, &words);
 		put_words(r, t, &words);
 		ret->memory_ns = collected - start;
 		start = own_ns();
@@ -290,7 +292,14 @@ void clock_record(struct recording *r, struct task *t)
 {
 	struct clock_cost unused = { 0 };
 
-	record(r, t, &unused);
+	record(r, t, true, &unused);
+}
+
+void clock_record_near(struct recording *r, struct task *t)
+{
+	struct clock_cost unused = { 0 };
+
+	record(r, t, false, &unused);
 }
 
 enum clock_result clock_point(struct recording *r, struct task *t)
@@ -301,7 +310,7 @@ enum clock_result clock_point(struct recording *r, struct task *t)
 	struct clock_cost cost = { 0 };
 
 	if (got == CLOCK_POINT)
-		record(r, t, &cost);
+		record(r, t, true, &cost);
 	/* The first one looks at all that was ever written: that will not come again. */
 	if (got == CLOCK_POINT && !first) {
 		cost.ns = own_ns() + cputime_of(t->tid) - start;

@@ -189,6 +189,7 @@ struct recording {
 	struct proc *procs;
 	uint32_t n_tasks_ever, n_procs_ever;
 	struct task *current;
+	const struct task *signal_next; /* nobody has run since its last event, and a signal comes before it does */
 	pid_t root_pid;
 	bool root_done;
 	int root_status;
@@ -385,6 +386,11 @@ void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, ui
 
 /* signal.c */
 void signal_stop(struct recording *r, struct task *t);
+/*
+ * At the end of a call: whether a signal is waiting that the kernel delivers before the task runs in user mode again, unless
+ * somebody else runs before.
+ */
+bool signal_waits(const struct task *t);
 bool signal_is_ignored(struct task *t, int sig);
 /* Calls that change what the program wants of SIGSEGV have ended. */
 void signal_note_inherited(struct proc *p);
@@ -421,6 +427,8 @@ enum clock_result clock_step(struct recording *r, struct task *t, bool unseen);
 uint64_t clock_next_insn(const struct insn *in);
 /* The event alone, at the task's present registers. */
 void clock_record(struct recording *r, struct task *t);
+/* The same where it has run straight ahead since its last event: the registers alone tell that it has arrived. */
+void clock_record_near(struct recording *r, struct task *t);
 
 /* With verify_full: hash all memory at a call's entry; and put that into the event under construction. */
 void clock_verify_take(struct recording *r, struct task *t);

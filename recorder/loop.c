@@ -56,6 +56,8 @@ int run_until_stop(struct recording *r, struct task *t, int request, int sig)
 	int err;
 
 	t->agent_ran |= t->where != IN_CALL;
+	if (r->signal_next != t)
+		r->signal_next = NULL;
 	err = remote_resume(tid, request, sig);
 	if (err)
 		return err;
@@ -82,6 +84,8 @@ int run_until_stop(struct recording *r, struct task *t, int request, int sig)
 		sched_recheck(r, t);
 	}
 	sched_run_end();
+	if (!t->have_stop || t->stop.kind != TS_SIGNAL)
+		r->signal_next = NULL;
 	return err;
 }
 

@@ -181,22 +181,44 @@ static bool ends_a_call(struct task *t)
 	return agent_opened_mask(t) || (remote_getregs(t->tid, &regs) == 0 && regs.rip == t->call_end);
 }
 
+bool signal_waits(const struct task *t)
+{
+	uint64_t blocked;
+	siginfo_t info;
+
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(blocked), &blocked) < 0)
+		return false;
+	/* Another thread, though it only waits in the kernel, may take what was sent to the process. */
+	for (uint32_t flags = 0; flags <= (t->proc->n_tasks == 1 ? PTRACE_PEEKSIGINFO_SHARED : 0); flags++) {
+		struct __ptrace_peeksiginfo_args first = { .flags = flags, .nr = 1 };
+
+		if (ptrace(PTRACE_PEEKSIGINFO, t->tid, &first, &info) == 1 && !(blocked >> (info.si_signo - 1) & 1))
+			return true;
+	}
+	return false;
+}
+
 /*
  * An asynchronous signal may come anywhere: hold it back until the task stands where replay can stop cheaply. What the
- * steps themselves raised comes again once the handler returns.
+ * steps themselves raised comes again once the handler returns. One that has come before the task has run since its
+ * last event (at_once) is there already, or would be if its call had not been made from a trampoline.
  */
-static void stand_still(struct recording *r, struct task *t, const siginfo_t *info)
+static void stand_still(struct recording *r, struct task *t, const siginfo_t *info, bool at_once)
 {
 	bool now = ends_a_call(t);
 
-	if (agent_leave(r, t))
+	if ((at_once && !agent_inside(t)) || agent_leave(r, t))
 		return;
-	clock_step(r, t, now);
+	if (!at_once)
+		clock_step(r, t, now);
 	if (t->have_stop && t->stop.kind == TS_SIGNAL)
 		t->have_stop = false;
 	if (t->have_stop)
 		return;
-	clock_record(r, t);
+	if (at_once)
+		clock_record_near(r, t);
+	else
+		clock_record(r, t);
 	ptrace(PTRACE_SETSIGINFO, t->tid, 0, info);
 }
 
@@ -236,8 +258,9 @@ void signal_stop(struct recording *r, struct task *t)
 	uint32_t flags = 0;
 	siginfo_t info;
 	int sig = t->stop.sig;
-	bool by_filter, forced;
+	bool by_filter, forced, at_once = r->signal_next == t;
 
+	r->signal_next = NULL;
 	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
 		return;
 	forced = take_forced(t, &info);
@@ -260,7 +283,7 @@ void signal_stop(struct recording *r, struct task *t)
 	if (is_fault(&info) && !forced)
 		flags |= EVF_SIG_SYNC;
 	else if (!t->at_restart && !by_filter && !forced)
-		stand_still(r, t, &info);
+		stand_still(r, t, &info, at_once);
 	if (t->have_stop)
 		return;   /* it is ending */
 	if (remote_getregs(t->tid, &before))

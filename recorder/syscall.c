@@ -360,6 +360,22 @@ static void emit_exit(struct recording *r, struct task *t, const struct sys_call
 	private_join(r, t);
 }
 
+/* At whose end a signal is likely to wait: those that waited for one, sent it themselves, or let it through. */
+static bool brings_signals(const struct task *t)
+{
+	switch (t->call.nr) {
+	case SYS_kill:
+	case SYS_tkill:
+	case SYS_tgkill:
+	case SYS_rt_sigqueueinfo:
+	case SYS_rt_tgsigqueueinfo:
+	case SYS_rt_sigprocmask:
+	case SYS_rt_sigreturn:
+		return true;
+	}
+	return t->entered;
+}
+
 void syscall_exit(struct recording *r, struct task *t)
 {
 	struct user_regs_struct regs, kernel;
@@ -373,6 +389,7 @@ void syscall_exit(struct recording *r, struct task *t)
 	c.ret = (int64_t)regs.rax;
 	t->call.ret = c.ret;
 	t->state = TASK_READY;
+	r->signal_next = brings_signals(t) && signal_waits(t) ? t : NULL;
 	if (!is_restart(c.ret))
 		agent_fix_rip(t, &regs);
 	emit_exit(r, t, &c, &regs);
