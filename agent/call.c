@@ -11,6 +11,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>
 #include <linux/wait.h>
@@ -36,12 +37,20 @@ static int make(struct agent_ctl *ctl, struct agent_frame *f, uint64_t out_bytes
 
 /* ---- descriptors ---- */
 
+/* /proc may be mounted several times, each time with another device. Its files claim to be empty. */
+static bool is_proc_fs(long what, long nr)
+{
+	long fs[16];   /* struct statfs: 120 bytes, its type first */
+
+	return agent_syscall(what, (long)fs, 0, 0, 0, 0, nr) == 0 && fs[0] == PROC_SUPER_MAGIC;
+}
+
 /* Files that claim to be empty may be a kernel's way to hand out data that it waits for. */
-static uint8_t class_of(const struct agent_ctl *ctl, const struct stat *st)
+static uint8_t class_of(const struct agent_ctl *ctl, long fd, const struct stat *st)
 {
 	unsigned bit;
 
-	if (st->st_dev == ctl->proc_dev)
+	if (st->st_dev == ctl->proc_dev || (S_ISREG(st->st_mode) && !st->st_size && is_proc_fs(fd, __NR_fstatfs)))
 		return 0;
 	if (S_ISDIR(st->st_mode))
 		return AGENT_FD_DIR | AGENT_FD_CLOSE;
@@ -61,7 +70,7 @@ static uint8_t fd_class(struct agent_ctl *ctl, uint64_t fd)
 	if (fd >= AGENT_FDS || ctl->fds_off)
 		return 0;
 	if (!ctl->fd_class[fd] && agent_syscall((long)fd, (long)&st, 0, 0, 0, 0, __NR_fstat) == 0)
-		ctl->fd_class[fd] = class_of(ctl, &st);
+		ctl->fd_class[fd] = class_of(ctl, (long)fd, &st);
 	return ctl->fd_class[fd];
 }
 
@@ -269,6 +278,9 @@ static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
 	if (n && n != -ENOENT && n != -ENOTDIR && n != -EACCES)
 		return AGENT_TRACED;
 	if (!n && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) || st.st_dev == ctl->proc_dev))
+		return AGENT_TRACED;
+	/* By the name alone it can be asked only where that is not relative to a descriptor. */
+	if (!n && !st.st_size && ((at && (int)f->rdi != AT_FDCWD) || is_proc_fs((long)path, __NR_statfs)))
 		return AGENT_TRACED;
 	n = raw(f);
 	if (n >= 0 && n < AGENT_FDS && !ctl->fds_off)

@@ -150,7 +150,7 @@ static bool is_object(const struct recording *r, const struct stat *st)
 	return false;
 }
 
-static uint8_t class_of_file(const struct recording *r, const struct stat *st)
+static uint8_t class_of_file(const struct recording *r, const char *path, const struct stat *st)
 {
 	bool null = S_ISCHR(st->st_mode) && (st->st_rdev == 0x103 || st->st_rdev == 0x105);
 
@@ -160,7 +160,7 @@ static uint8_t class_of_file(const struct recording *r, const struct stat *st)
 		return AGENT_FD_READ | AGENT_FD_WRITE;
 	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
 		return AGENT_FD_STREAM;
-	if (st->st_dev == r->proc_dev)
+	if (is_proc(r, path, st))
 		return AGENT_FD_SLOW;
 	if (S_ISDIR(st->st_mode))
 		return AGENT_FD_DIR;
@@ -185,7 +185,7 @@ static void learn_fd(struct recording *r, struct task *t, uint64_t fd)
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, (int)fd);
 	if (stat(path, &st))
 		return;
-	now = (uint8_t)(class_of_file(r, &st) | (closes_at_once(&st) ? AGENT_FD_CLOSE : 0));
+	now = (uint8_t)(class_of_file(r, path, &st) | (closes_at_once(&st) ? AGENT_FD_CLOSE : 0));
 	if (now != old)
 		(void)mem_write(t->mm->mem_fd, CTL(fd_class) + fd, &now, 1);
 }

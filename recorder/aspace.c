@@ -115,10 +115,11 @@ static bool stack_relimit(struct task *t, struct ev_asop *op)
 	return op->kind != 0;
 }
 
-static struct task *live_task_of(struct recording *r, pid_t pid)
+/* One of a process that can have an event. */
+static struct task *live_task_of(struct recording *r, const struct task *of)
 {
-	for (struct task *t = r->tasks; t; t = t->next) {
-		if (t->proc->pid == pid && t->mm && t->state != TASK_DEAD && t->state != TASK_DYING)
+	for (struct task *t = r->tasks; of && t; t = t->next) {
+		if (t->proc == of->proc && t->mm && t->state != TASK_DEAD && t->state != TASK_DYING)
 			return t;
 	}
 	return NULL;
@@ -128,7 +129,7 @@ static struct task *live_task_of(struct recording *r, pid_t pid)
 void stack_limited(struct recording *r, struct task *t, const struct sys_call *c)
 {
 	bool pr = c->nr == SYS_prlimit64;
-	struct task *target = pr && c->arg[0] ? live_task_of(r, (pid_t)c->arg[0]) : t;
+	struct task *target = pr && c->arg[0] ? live_task_of(r, task_by_number(r, t, (pid_t)c->arg[0])) : t;
 	struct ev_asop op;
 
 	if ((!pr && c->nr != SYS_setrlimit) || (pr && !c->arg[2]) || c->arg[pr ? 1 : 0] != RLIMIT_STACK || c->ret || !target ||

@@ -4,6 +4,7 @@
  */
 #include "recorder/internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -335,27 +336,23 @@ static void put_remote_iovecs(struct recording *r, struct task *t, struct task *
 	}
 }
 
-static struct task *task_of_pid(struct recording *r, pid_t pid)
-{
-	struct task *t = task_by_tid(r, pid);
-
-	return t && t->mm ? t : NULL;
-}
-
 /* A write to /proc/PID/mem. */
-static void put_proc_mem(struct recording *r, const struct change *ch)
+static void put_proc_mem(struct recording *r, const struct task *self, const struct change *ch)
 {
-	char target[64];
+	char target[256];
 	ssize_t n = readlink(ch->path, target, sizeof(target) - 1);
+	const char *name;
 	struct task *t;
 	int pid, used = 0;
 
 	target[n > 0 ? n : 0] = '\0';
-	if ((sscanf(target, "/proc/%d/mem%n", &pid, &used) != 1 || !used) &&
-	    (sscanf(target, "/proc/%*d/task/%d/mem%n", &pid, &used) != 1 || !used))
+	name = strrchr(target, '/');
+	while (name && name > target && isdigit((unsigned char)name[-1]))
+		name--;
+	if (!name || sscanf(name, "%d/mem%n", &pid, &used) != 1 || !used || name[used])
 		return;
-	t = task_of_pid(r, pid);
-	if (t)
+	t = task_by_proc_number(r, self, &ch->st, pid);
+	if (t && t->mm)
 		ev_write_memory(r, t, ch->off, ch->len);
 }
 
@@ -386,8 +383,8 @@ static void change_objects(struct recording *r, struct task *t, const struct sys
 
 	if (!decode(t, c, &ch) || stat(ch.path, &ch.st) < 0 || !S_ISREG(ch.st.st_mode))
 		return;
-	if (ch.st.st_dev == r->proc_dev) {
-		put_proc_mem(r, &ch);
+	if (is_proc(r, ch.path, &ch.st)) {
+		put_proc_mem(r, t, &ch);
 		return;
 	}
 	change_mapped_privately(r, t, &ch);
@@ -407,7 +404,7 @@ static bool may_matter(struct recording *r, struct task *t, const struct sys_cal
 		return c->nr == SYS_truncate || truncates(t, c);
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, fd);
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	       (st.st_dev == r->proc_dev || is_shared_or_mapped(r, &st));
+	       (is_shared_or_mapped(r, &st) || is_proc(r, path, &st));
 }
 
 void file_written(struct recording *r, struct task *t, const struct sys_call *c)
@@ -417,8 +414,8 @@ void file_written(struct recording *r, struct task *t, const struct sys_call *c)
 	if (sys_failed(c->ret))
 		return;
 	if (c->nr == SYS_process_vm_writev) {
-		target = task_of_pid(r, (pid_t)c->arg[0]);
-		if (target)
+		target = task_by_number(r, t, (pid_t)c->arg[0]);
+		if (target && target->mm)
 			put_remote_iovecs(r, t, target, c);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/user.h>
 #include "common/buf.h"
@@ -246,6 +247,13 @@ uint64_t rnd(struct recording *r);
 struct task *task_add(struct recording *r, pid_t tid, struct proc *p, struct mm *mm);
 struct proc *proc_add(struct recording *r, pid_t pid, struct mm *mm);
 struct task *task_by_tid(struct recording *r, pid_t tid);
+/* pidns.c */
+/* The task of which @viewer speaks by this number. NULL: it is not recorded. */
+struct task *task_by_number(struct recording *r, const struct task *viewer, pid_t number);
+/* Whether a file is one of /proc, wherever that is mounted; and whose it is, by a number in its name or text. */
+bool is_proc(const struct recording *r, const char *path, const struct stat *st);
+struct task *task_by_proc_number(struct recording *r, const struct task *viewer, const struct stat *st, pid_t number);
+
 /* Whether no other task of its process lives; a dead leader that wait(2) has yet to report does not. */
 bool task_is_last(const struct recording *r, const struct task *t);
 void task_remove(struct recording *r, struct task *t);

@@ -128,14 +128,14 @@ static void put_in_place(struct task *t, uint64_t fd, const char *name, const st
 }
 
 /* The agent's memory in the process whose file in /proc this is; /proc/PID/NAME or /proc/PID/task/TID/NAME. */
-static const struct agent_mm *agent_of(struct recording *r, const char *path, const char *name)
+static const struct agent_mm *agent_of(struct recording *r, const struct task *viewer, const struct stat *st, const char *path, const char *name)
 {
 	const char *p = name - 1;
 	const struct task *t;
 
 	while (p > path && isdigit((unsigned char)p[-1]))
 		p--;
-	t = task_by_tid(r, (pid_t)strtol(p, NULL, 10));
+	t = task_by_proc_number(r, viewer, st, (pid_t)strtol(p, NULL, 10));
 	return t && t->mm ? t->mm->agent : NULL;
 }
 
@@ -145,9 +145,8 @@ static bool is_list(const char *name)
 }
 
 /* The file behind a descriptor, if it is one of /proc. */
-static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, char path[64], char target[256])
+static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, char path[64], char target[256], struct stat *st)
 {
-	struct stat st;
 	const char *slash;
 	ssize_t n;
 
@@ -157,7 +156,7 @@ static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, 
 		return NULL;
 	target[n] = 0;
 	slash = strrchr(target, '/');
-	return slash && slash > target && stat(path, &st) == 0 && st.st_dev == r->proc_dev ? slash + 1 : NULL;
+	return slash && slash > target && stat(path, st) == 0 && is_proc(r, path, st) ? slash + 1 : NULL;
 }
 
 void proc_hide_maps(struct recording *r, struct task *t)
@@ -165,12 +164,13 @@ void proc_hide_maps(struct recording *r, struct task *t)
 	char path[64], target[256];
 	const char *name;
 	struct buf text = { 0 };
+	struct stat st;
 	int nr = t->call.nr;
 
 	if ((nr != SYS_open && nr != SYS_openat && nr != SYS_openat2) || t->call.ret < 0)
 		return;
-	name = proc_file(r, t->tid, (uint64_t)t->call.ret, path, target);
-	if (name && is_list(name) && read_all(path, &text) == 0 && drop_ours(&text, agent_of(r, target, name)))
+	name = proc_file(r, t->tid, (uint64_t)t->call.ret, path, target, &st);
+	if (name && is_list(name) && read_all(path, &text) == 0 && drop_ours(&text, agent_of(r, t, &st, target, name)))
 		put_in_place(t, (uint64_t)t->call.ret, name, &text);
 	buf_free(&text);
 }
@@ -200,15 +200,19 @@ static void set_value(char *value, char *end, unsigned long v)
 	memmove(value + n, end, strlen(end) + 1);
 }
 
-/* The recorder is the tracer only of what it records. */
-static bool edit_status(struct recording *r, char *text)
+/* The recorder is the tracer only of what it records; in a process namespace of the program's nobody sees it. */
+static bool edit_status(struct recording *r, const struct task *viewer, const struct stat *st, char *text)
 {
 	const struct task *of = NULL;
 	char *value, *end;
+	pid_t tracer;
 
 	if (line_of(text, "Pid:\t", &value, &end))
-		of = task_by_tid(r, (pid_t)strtol(value, NULL, 10));
-	if (!line_of(text, "TracerPid:\t", &value, &end) || strtol(value, NULL, 10) != getpid())
+		of = task_by_proc_number(r, viewer, st, (pid_t)strtol(value, NULL, 10));
+	if (!line_of(text, "TracerPid:\t", &value, &end))
+		return false;
+	tracer = (pid_t)strtol(value, NULL, 10);
+	if (tracer != getpid() && (tracer || !of))
 		return false;
 	set_value(value, end, 0);
 	if (r->outer_filter || !of)
@@ -226,6 +230,7 @@ void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_stru
 	uint64_t at = t->have_plan ? t->plan.arg[1] : t->call.arg[1];
 	int64_t n = (int64_t)regs->rax;
 	char text[STATUS_MAX + 1], path[64], target[256];
+	struct stat st;
 	const char *name;
 
 	t->hidden_bytes = 0;
@@ -235,8 +240,8 @@ void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_stru
 	text[n] = 0;
 	if (!strstr(text, "TracerPid:\t"))
 		return;
-	name = proc_file(r, t->tid, t->call.arg[0], path, target);
-	if (!name || strcmp(name, "status") != 0 || !edit_status(r, text) ||
+	name = proc_file(r, t->tid, t->call.arg[0], path, target, &st);
+	if (!name || strcmp(name, "status") != 0 || !edit_status(r, t, &st, text) ||
 	    mem_write(t->mm->mem_fd, at, text, strlen(text)))
 		return;
 	regs->rax = strlen(text);

@@ -94,7 +94,7 @@ static void entry_prctl(struct recording *r, struct task *t)
 
 static struct task *affinity_target(struct recording *r, struct task *t)
 {
-	return task_by_tid(r, t->call.arg[0] ? (pid_t)t->call.arg[0] : t->tid);
+	return t->call.arg[0] ? task_by_number(r, t, (pid_t)t->call.arg[0]) : t;
 }
 
 /* The kernel never hears of it; what it would have answered, the program gets. */
