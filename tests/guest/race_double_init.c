@@ -18,7 +18,7 @@ static struct config *get(void)
 		__atomic_add_fetch(&n_inits, 1, __ATOMIC_SEQ_CST);
 		shared = c;
 		for (int i = 0; i < 8; i++) {
-			guest_work(1, 50);
+			guest_work(1, 400);
 			((volatile int *)c->filled)[i] = i + 1;
 		}
 	}
