@@ -388,7 +388,7 @@ static const struct packet {
 	{ "g", "", packet_regs_read },
 	{ "G", NULL, packet_refuse_write },
 	{ "p", NULL, packet_reg_read },
-	{ "P", NULL, packet_refuse_write },
+	{ "P", NULL, packet_reg_write },
 	{ "m", NULL, packet_mem_read },
 	{ "x", NULL, packet_mem_read_binary },
 	{ "M", NULL, packet_mem_write },

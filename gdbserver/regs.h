@@ -12,8 +12,8 @@
 
 #include "gdbserver/text.h"
 
-/* Numbers of the registers sent along with every stop. */
-enum { GDB_RBP = 6, GDB_RSP = 7, GDB_RIP = 16 };
+/* Numbers of the registers sent along with every stop, and of the one that tells which system call is being made. */
+enum { GDB_RBP = 6, GDB_RSP = 7, GDB_RIP = 16, GDB_ORIG_RAX = 57 };
 
 #define REGS_XSAVE_MAX 16384    /* more than any processor's area with the tiles of AMX */
 #define REGS_ONE_MAX 64         /* bytes of the largest register */

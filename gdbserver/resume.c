@@ -87,6 +87,7 @@ static int session_resume(struct session *s, const struct target_resume *r)
 {
 	struct target_stop stop = { .kind = STOP_VFORK_DONE, .pid = s->stop.pid, .tid = s->stop.tid };
 
+	s->just_begun = false;
 	s->stop_dir = r->dir;
 	if (!s->vfork_done_due) {
 		s->interrupt_seen = false;
@@ -125,16 +126,36 @@ int session_follow_child(struct session *s)
 	return err;
 }
 
-/* A child that the replay does not have is over as soon as it is to run. */
-static int child_is_over(struct session *s)
+static int process_is_over(struct session *s, int32_t pid)
 {
 	out_str(&s->reply, "W00");
 	if (s->flags & GDB_MULTIPROCESS)
-		out_fmt(&s->reply, ";process:%x", (unsigned int)s->fork_child);
+		out_fmt(&s->reply, ";process:%x", (unsigned int)pid);
+	return 0;
+}
+
+/* A child that the replay does not have is over as soon as it is to run. */
+static int child_is_over(struct session *s)
+{
+	int32_t child = s->fork_child;
+
 	if (s->life == LIFE_FORKED_OFF)
 		s->life = LIFE_NONE;
 	s->fork_child = 0;
-	return 0;
+	return process_is_over(s, child);
+}
+
+/* gdb holds both sides of a fork (`set detach-on-fork off`) and lets one of them run: the other one is over for it. */
+static int other_is_over(struct session *s, int32_t other)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "relive: one process of a recording is debugged at a time: process %d is let go of, as if it "
+		 "had exited; relive replay -p %d opens it\n", other, other);
+	session_console(s, line);
+	s->fork_child = s->left = 0;
+	break_forget_child(s);
+	return process_is_over(s, other);
 }
 
 static int resume_thread(struct session *s, struct ptid id, struct target_resume *r)
@@ -143,11 +164,18 @@ static int resume_thread(struct session *s, struct ptid id, struct target_resume
 
 	if (s->life == LIFE_FORKED_OFF || (session_is_child(s, id) && !s->t->ops->follow))
 		return child_is_over(s);
+	if (session_is_left(s, id))
+		return other_is_over(s, s->left);
 	if (session_is_child(s, id)) {
+		bool vforked = s->vfork_done_due;   /* of a vfork's parent gdb lets go later */
 		int err = session_follow_child(s);
 
 		if (err < 0)
 			return err;
+		if (!vforked)
+			return other_is_over(s, s->left);
+	} else if (s->fork_child) {
+		return other_is_over(s, s->fork_child);
 	}
 	if (!r->step)
 		id.tid = 0;
@@ -280,6 +308,7 @@ static int restart(struct session *s, const char *where)
 		return err;
 	s->life = LIFE_RUNNING;
 	s->layout_known = false;
+	s->just_begun = true;
 	s->vfork_done_due = false;
 	s->left = 0;
 	s->stop_dir = TARGET_FORWARD;

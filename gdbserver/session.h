@@ -69,6 +69,7 @@ struct session {
 	struct session_break *child_breaks; /* inserted in that child, for the case that it is followed */
 	size_t n_child_breaks, cap_child_breaks;
 	int32_t left;                   /* a vfork's parent, after its child was followed: gdb has yet to let go of it */
+	bool just_begun;                /* nothing has run since `run` or `starti` */
 	bool vfork_done_due;            /* gdb waits to hear that the vfork child has let go */
 	uint64_t pass_signals;          /* bit n - 1: Linux signal n is none of gdb's business */
 
@@ -170,6 +171,7 @@ int packet_mem_read_binary(struct session *s, struct arg *a);
 int packet_mem_write(struct session *s, struct arg *a);
 int packet_mem_search(struct session *s, struct arg *a);
 int packet_refuse_write(struct session *s, struct arg *a);
+int packet_reg_write(struct session *s, struct arg *a);
 int packet_tls(struct session *s, struct arg *a);
 
 /* packets.c: find the handler and make the reply. */

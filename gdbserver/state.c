@@ -12,7 +12,7 @@
 /* Hg's thread and its registers. A fork's child has its parent's, but for the return value. */
 static int chosen_regs(struct session *s, const struct regs_state **ret)
 {
-	int32_t tid = session_thread(s, s->g);
+	int32_t tid = session_is_left(s, s->g) ? -ESRCH : session_thread(s, s->g);
 	int err;
 
 	if (tid >= 0 && session_is_child(s, s->g) && s->t->ops->follow)
@@ -62,6 +62,21 @@ int packet_refuse_write(struct session *s, struct arg *a)
 {
 	(void)a;
 	return reply_refuse(s, "the recording is read-only: memory and registers cannot be changed");
+}
+
+/*
+ * To go on from where `starti` has led, gdb writes the instruction pointer that it has read, and that no system call is to be
+ * restarted: which changes nothing, as what comes next is recorded.
+ */
+int packet_reg_write(struct session *s, struct arg *a)
+{
+	uint64_t number = arg_hex(a), value;
+
+	arg_want(a, '=');
+	value = arg_hex(a);
+	if (!a->err && s->just_begun && number == GDB_ORIG_RAX && value == UINT64_MAX)
+		return reply_ok(s);
+	return packet_refuse_write(s, a);
 }
 
 /* gdb shows no text for a refused memory write, only "Cannot access memory": the target's owner may say it. */

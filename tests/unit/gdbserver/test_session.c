@@ -195,6 +195,8 @@ static void every_kind_of_stop_has_its_reply(void **state)
 		f->n_script = f->at = 0;
 		script(f, cases[i].stop);
 		EXPECT(f, "vCont;c", cases[i].reply);
+		if (cases[i].stop.kind == STOP_FORK)
+			EXPECT(f, "D;200", "OK");
 	}
 	fake_free(f);
 }
@@ -645,11 +647,18 @@ static void run_can_name_a_place(void **state)
 
 	(void)state;
 	EXPECT(f, "vRun;;3432", "T05" REGS);
+	/* What gdb writes then in order to go on. */
+	EXPECT_START(f, "P39=0", "E.the recording is read-only");
+	EXPECT(f, "P39=ffffffffffffffff", "OK");
+	EXPECT_START(f, "P0=ffffffffffffffff", "E.the recording is read-only");
+	ask(f, "vCont;s:p100.100");
+	EXPECT_START(f, "P39=ffffffffffffffff", "E.the recording is read-only");
+	EXPECT(f, "vRun;;3432", "T05" REGS);
 	EXPECT(f, "vRun;2f62;3432;61", "T05" REGS);
 	EXPECT_START(f, "vRun;;7a", "E.the recording has no such place");
 	EXPECT(f, "vRun;;7", "E16");
 	EXPECT(f, "vRun;;", "T05" REGS);
-	expect_done(f, "restart at 42;restart at 42;restart at z;restart;");
+	expect_done(f, "restart at 42;step 100;restart at 42;restart at 42;restart at z;restart;");
 	fake_free(f);
 }
 
@@ -719,8 +728,10 @@ static void both_sides_of_a_fork_can_be_kept_until_one_runs(void **state)
 	EXPECT(f, "vCont;c:p100.-1", "T05replaylog:end;" REGS);
 	f->at = 0;
 	EXPECT_START(f, "vCont;c", "T05fork:p200.200;");
-	EXPECT(f, "vCont;s:p100.100", "T05replaylog:end;" REGS);
+	assert_non_null(strstr(ask(f, "vCont;s:p100.100"), " W00;process:200"));
+	assert_true(answer_text[0] == 'O');
 	EXPECT(f, "Hgp200.200", "E03");
+	EXPECT(f, "vCont;s:p100.100", "T05replaylog:end;" REGS);
 	expect_done(f, "cont 100;cont 100;cont 100;step 100;");
 	fake_free(f);
 }
@@ -739,6 +750,7 @@ static void vfork_is_done_at_the_next_resume(void **state)
 	expect_done(f, "back cont 100;");
 	f->at = 0;
 	EXPECT_START(f, "bc", "T05fork:p200.200;");
+	EXPECT(f, "D;200", "OK");
 	EXPECT(f, "bc", "T05replaylog:end;" REGS);
 	fake_free(f);
 }
@@ -774,6 +786,32 @@ static void child_of_a_fork_is_followed_when_its_parent_is_let_go(void **state)
 	expect_done(f, "add 0 401000 1;cont 200;");
 	EXPECT(f, "vRun;", "T05" REGS);
 	EXPECT(f, "Hgp100.100", "OK");
+	fake_free(f);
+}
+
+static void parent_is_over_when_it_is_kept_and_its_child_runs(void **state)
+{
+	struct fake *f = following(false);
+
+	(void)state;
+	assert_non_null(strstr(ask(f, "vCont;c:p200.-1"), " W00;process:100"));
+	expect_done(f, "add 0 401000 1;cont 100;del 0 401000 1;follow 200;");
+	EXPECT(f, "Hgp100.100", "E03");
+	EXPECT_START(f, "vCont;c:p200.-1", "T05replaylog:end;thread:p200.200;");
+	fake_free(f);
+}
+
+static void parent_of_a_vfork_is_over_when_it_is_kept_and_runs(void **state)
+{
+	struct fake *f = following(true);
+
+	(void)state;
+	EXPECT_START(f, "vCont;c:p200.-1", "T05replaylog:end;thread:p200.200;");
+	EXPECT(f, "Hgp100.100", "OK");
+	EXPECT(f, "p0", "E03");
+	EXPECT(f, "m400000,1", "E01");
+	assert_non_null(strstr(ask(f, "vCont;c:p100.-1"), " W00;process:100"));
+	EXPECT(f, "Hgp100.100", "E03");
 	fake_free(f);
 }
 
@@ -869,6 +907,8 @@ int main(void)
 		cmocka_unit_test(both_sides_of_a_fork_can_be_kept_until_one_runs),
 		cmocka_unit_test(child_of_a_fork_is_followed_when_its_parent_is_let_go),
 		cmocka_unit_test(child_of_a_vfork_is_followed_when_it_runs),
+		cmocka_unit_test(parent_is_over_when_it_is_kept_and_its_child_runs),
+		cmocka_unit_test(parent_of_a_vfork_is_over_when_it_is_kept_and_runs),
 		cmocka_unit_test(child_that_can_be_followed_can_be_let_go),
 		cmocka_unit_test(vfork_is_done_at_the_next_resume),
 		cmocka_unit_test(failed_resume_is_a_stop_with_an_explanation),
