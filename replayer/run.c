@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "common/err.h"
+#include "common/fault.h"
 #include "common/grow.h"
 #include "common/log.h"
 #include "replayer/leap.h"
@@ -88,7 +89,7 @@ static void look_up(struct run *r)
 		return;
 	if (!r->deadline_ns)
 		r->deadline_ns = give_up_at(r->s, r->ev->time_ns);
-	if (r->deadline_ns && cputime_of(r->t->host_tid) > r->deadline_ns)
+	if (r->deadline_ns && (cputime_of(r->t->host_tid) > r->deadline_ns || FAULT("too-late")))
 		interrupt(r, &r->late);
 }
 

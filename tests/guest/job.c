@@ -22,8 +22,10 @@ static void *computes(void *arg)
 {
 	uint64_t x = 1;
 
-	while (!interrupted)
-		x = guest_work(x, 100);
+	while (!interrupted) {
+		x = guest_work(x, 1000);
+		usleep(1000);
+	}
 	return arg;
 }
 
