@@ -625,7 +625,7 @@ void agent_show_restart(struct task *t)
 	(void)remote_setregs(t->tid, &regs);
 }
 
-/* Run until one of the agent's exits, marked by int3. A SIGSTOP, which cannot be masked, waits until then. */
+/* Run until one of the agent's exits, marked by int3. To be stopped cannot be masked, and waits until then. */
 static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stopped)
 {
 	for (;;) {
@@ -644,7 +644,7 @@ static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stoppe
 			regs.rip--;
 			return remote_setregs(t->tid, &regs);
 		}
-		if (s.kind == TS_SIGNAL && s.sig == SIGSTOP) {
+		if (stop_halts(&s)) {
 			*ret_stopped = true;
 			continue;
 		}
@@ -689,7 +689,7 @@ static int to_exit(struct task *t, bool *ret_stopped)
 }
 
 /* A step of code that touches nothing but registers and the stack. */
-static int step(struct task *t)
+static int step(struct task *t, bool *ret_stopped)
 {
 	struct stop s;
 	int err;
@@ -698,7 +698,9 @@ static int step(struct task *t)
 		err = remote_resume(t->tid, PTRACE_SINGLESTEP, 0);
 		if (!err)
 			err = remote_wait(t->tid, &s);
-	} while (!err && s.kind == TS_INTERRUPT);
+		if (!err && stop_halts(&s))
+			*ret_stopped = true;
+	} while (!err && (s.kind == TS_INTERRUPT || stop_halts(&s)));
 	if (err)
 		return err;
 	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
@@ -769,11 +771,11 @@ static int come_out(struct task *t, bool *ret_stopped)
 			p = got ? NULL : patch_of_tramp(a, target);
 			if (!p || target == p->tramp)
 				return p ? back_to_site(t, &regs, p) : -RL_EUNSUPPORTED;
-			got = step(t);   /* a cpuid's answer is there */
+			got = step(t, ret_stopped);   /* a cpuid's answer is there */
 			continue;
 		}
 		if (regs.rip == fast || (p && (regs.rip >= p->tramp + AGENT_TRAMP_BACK || regs.rip == p->tramp + 2)))
-			got = step(t);
+			got = step(t, ret_stopped);
 		else
 			got = to_exit(t, ret_stopped);
 	}
@@ -826,7 +828,7 @@ int agent_leave(struct recording *r, struct task *t)
 	if (got >= 0 && task_unmask_signals(t, mask))
 		got = -RL_EGONE;
 	if (stopped)
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+		task_halt_again(t);
 	return got;
 }
 

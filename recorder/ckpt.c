@@ -25,7 +25,8 @@
 /* The first injected call has no stub to run at: borrow the bytes at the entry point. */
 static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 {
-	struct remote remote = { .tid = t->tid };
+	bool halted = false;
+	struct remote remote = { .tid = t->tid, .ret_halted = &halted };
 	struct user_regs_struct regs;
 	uint8_t saved[REMOTE_STUB_CALL];
 	uint64_t mask;
@@ -46,6 +47,8 @@ static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t
 		err = task_unmask_signals(t, mask);
 	if (!err)
 		err = mem_write(t->mm->mem_fd, regs.rip, saved, sizeof(saved));
+	if (halted)
+		task_halt_again(t);
 	return err;
 }
 

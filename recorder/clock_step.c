@@ -119,7 +119,7 @@ static int set_debug_reg(pid_t tid, int n, uint64_t value)
 
 /*
  * Resume and wait for this very task. 1: a trap of ours; 0: something else, which is t->stop now. An interruption that was asked
- * for before has come too late; and a SIGSTOP, which cannot be masked, comes again when we are done.
+ * for before has come too late; and a SIGSTOP or the group's stop, which cannot be masked, comes again when we are done.
  */
 static int resume(struct task *t, int request, bool *ret_stopped)
 {
@@ -132,9 +132,9 @@ static int resume(struct task *t, int request, bool *ret_stopped)
 			err = remote_wait(t->tid, &s);
 		if (err)
 			return err;
-		if (s.kind == TS_SIGNAL && s.sig == SIGSTOP)
+		if (stop_halts(&s))
 			*ret_stopped = true;
-	} while (s.kind == TS_INTERRUPT || (s.kind == TS_SIGNAL && s.sig == SIGSTOP));
+	} while (s.kind == TS_INTERRUPT || stop_halts(&s));
 	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
 		return 1;
 	t->stop = s;
@@ -234,6 +234,6 @@ enum clock_result clock_step(struct recording *r, struct task *t, bool unseen)
 	if (got != CLOCK_GONE)
 		ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
 	if (stopped)
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+		task_halt_again(t);
 	return got;
 }

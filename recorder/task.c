@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include "common/err.h"
 #include "common/grow.h"
@@ -177,9 +178,15 @@ int task_unmask_signals(struct task *t, uint64_t old)
 	return 0;
 }
 
+void task_halt_again(struct task *t)
+{
+	(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+}
+
 int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 {
-	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL };
+	bool halted = false;
+	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL, .ret_halted = &halted };
 	uint64_t mask;
 	int err = task_mask_signals(t, &mask);
 
@@ -188,19 +195,26 @@ int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 	err = remote_call(&remote, nr, arg, ret);
 	if (!err)
 		err = task_unmask_signals(t, mask);
+	if (halted)
+		task_halt_again(t);
 	return err;
 }
 
 int task_calls(struct task *t, struct remote_op *ops, size_t n)
 {
-	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL };
+	bool halted = false;
+	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL, .ret_halted = &halted };
 	uint64_t mask;
 	int err = task_mask_signals(t, &mask);
 
 	if (err)
 		return err;
 	err = remote_calls(&remote, t->mm->mem_fd, RL_CALLS, ops, n);
-	return err ? err : task_unmask_signals(t, mask);
+	if (!err)
+		err = task_unmask_signals(t, mask);
+	if (halted)
+		task_halt_again(t);
+	return err;
 }
 
 size_t task_settle_xstate(struct task *t, uint8_t *canon)

@@ -147,6 +147,8 @@ static int run_to_trap(const struct remote *r, struct user_regs_struct *ret)
 
 		if (err || (err = remote_wait(r->tid, &s)))
 			return err;
+		if (r->ret_halted && stop_halts(&s))
+			*r->ret_halted = true;
 		switch (s.kind) {
 		case TS_DEAD:
 		case TS_EXITING:
@@ -157,8 +159,6 @@ static int run_to_trap(const struct remote *r, struct user_regs_struct *ret)
 				if (err || ret->rip == r->site + STUB_TRAP + 1)
 					return err;
 			}
-			if (r->on_signal)
-				r->on_signal(r->ctx, s.sig);
 			break;
 		default:
 			break;   /* a new task's event, an interruption: not the call's end */

@@ -2,6 +2,7 @@
 #ifndef RELIVE_REMOTE_H
 #define RELIVE_REMOTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,14 +35,13 @@ int mem_read_string(int mem_fd, uint64_t addr, char *out, size_t max);
 
 /*
  * Calls run inside a task. It must be in a ptrace-stop at the border to user mode (not between a system call's entry
- * and exit); its registers are as before afterwards. A signal that arrives meanwhile is handed to on_signal, which
- * keeps it for later.
+ * and exit); its registers are as before afterwards. The caller masks signals. What cannot be masked, a SIGSTOP or a stop of
+ * the whole process, is put off: the caller is told, and has to send a SIGSTOP again.
  */
 struct remote {
 	pid_t tid;
 	uint64_t site;     /* address of remote_stub's bytes in the task; for single calls, of REMOTE_STUB_CALL */
-	void (*on_signal)(void *ctx, int sig);
-	void *ctx;
+	bool *ret_halted;  /* set if the task was to stop meanwhile; NULL: nobody cares */
 };
 /** *ret_result is the call's own result, e.g. -ENOENT. 0 if it ran, -RL_EGONE, -errno. */
 int remote_call(const struct remote *r, long nr, const uint64_t arg[6], int64_t *ret_result);

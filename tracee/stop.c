@@ -48,3 +48,8 @@ const char *stop_name(enum stop_kind kind)
 
 	return names[kind];
 }
+
+bool stop_halts(const struct stop *s)
+{
+	return s->kind == TS_GROUP || (s->kind == TS_SIGNAL && s->sig == SIGSTOP);
+}

@@ -2,6 +2,7 @@
 #ifndef RELIVE_STOP_H
 #define RELIVE_STOP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum stop_kind {
@@ -26,5 +27,7 @@ struct stop {
 
 struct stop stop_decode(int wait_status);
 const char *stop_name(enum stop_kind kind);
+/** Whether the task is to stop, alone or with its process, which no signal mask prevents. */
+bool stop_halts(const struct stop *s);
 
 #endif
