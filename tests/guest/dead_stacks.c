@@ -12,7 +12,7 @@
 #include <ucontext.h>
 
 #define STACK_BYTES 65536
-#define PASSES 30000000l
+#define PASSES 150000000l
 
 static const volatile uint64_t *page;
 
