@@ -2,6 +2,7 @@
 #ifndef RELIVE_RECORDER_AGENT_INT_H
 #define RELIVE_RECORDER_AGENT_INT_H
 
+#include <stddef.h>
 #include "agent/abi.h"
 #include "recorder/agent.h"
 
@@ -73,5 +74,16 @@ int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum pa
 void agent_known_catch_up(struct recording *r, struct task *t);
 
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
+
+/* Members of the task's struct agent_ctl. */
+#define CTL(member) (AGENT_DATA + offsetof(struct agent_ctl, member))
+
+static inline int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
+{
+	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
+}
+
+/* What the calls in the buffer did to whether the program blocks SIGSEGV. */
+void agent_take_segv(struct task *t, uint32_t segv);
 
 #endif
