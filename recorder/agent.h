@@ -76,7 +76,8 @@ void agent_fix_rip(struct task *t, struct user_regs_struct *regs);
 
 /**
  * If t stands in the agent or a trampoline, let it come out: to the place after its call, or back to before it.
- * 0: it stands in the program. 1: it stopped for another reason, t->stop. Negative: an error.
+ * 0: it stands in the program, or at the instruction of a trampoline that traps. 1: it stopped for another reason, t->stop.
+ * Negative: an error. A SIGSTOP or group stop that came meanwhile comes again when t runs next.
  */
 int agent_leave(struct recording *r, struct task *t);
 /** The same for a task between a call's end and its restart, which must not move: only its registers are changed. */
