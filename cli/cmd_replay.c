@@ -121,6 +121,18 @@ static int server_command(const char *path, const struct replay_args *r, char *o
 	return 0;
 }
 
+/*
+ * run, start and starti begin the recording anew as a whole, so gdb's other inferiors, parents whose children were followed or processes
+ * that were kept, are of no more use and go first. Otherwise gdb believes of two that they are the first process, and after starti asks one
+ * chosen at random for the stop that it put aside for the other: then it waits for ever (gdb 13).
+ */
+static char begin_alone[] =
+	"python [gdb.execute('define hook-%s\\n"
+	"python _others = [i for i in gdb.inferiors() if i != gdb.selected_inferior()]\\n"
+	"python [gdb.execute(\"kill inferiors %%d\" %% i.num) for i in _others if i.pid]\\n"
+	"python [gdb.execute(\"remove-inferiors %%d\" %% i.num) for i in _others]\\n"
+	"end' % c) for c in ('run', 'start', 'starti')]";
+
 static int exec_gdb(const char *path, const struct replay_args *r, char **tail)
 {
 	char target[8 * PATH_MAX];
@@ -129,6 +141,7 @@ static int exec_gdb(const char *path, const struct replay_args *r, char **tail)
 		/* Going to the end of a long trace takes its time before the first answer; a dead server is noticed at once. */
 		"-ex", "set remotetimeout 1000000",
 		"-ex", "set sysroot target:",
+		"-ex", begin_alone,
 		"-ex", target,
 	};
 	size_t n_first = sizeof(first) / sizeof(first[0]), n_tail = 0;
