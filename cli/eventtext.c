@@ -199,7 +199,7 @@ void event_put_text(FILE *f, struct trace *t, const struct event *ev, const stru
 		put_exit(f, ev);
 		break;
 	case EV_BUFFER:
-		fprintf(f, "%" PRIu32 " bytes of results of calls that did not stop", ev->n_writes ? ev->writes[ev->n_writes - 1].len : 0);
+		fprintf(f, "%" PRIu64 " bytes of results of calls that did not stop", agent_buffer_bytes(ev));
 		break;
 	case EV_PATCH:
 		if (ev->n_writes)

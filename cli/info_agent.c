@@ -25,14 +25,40 @@ const char *patch_refusal_text(int why)
 	return why > 0 && why < PATCH_REFUSAL_END ? text[why] : "an unknown reason";
 }
 
-/* The entries in a buffer. A trace is hostile input: the lengths may be anything. */
-static void count_entries(struct agent_counts *c, const struct ev_write *w)
+/* What an event writes to the buffer; how many bytes that is. A trace is hostile input: addresses and lengths may be anything. */
+static uint32_t buffer_join(const struct event *ev, uint8_t out[AGENT_BUF_BYTES])
 {
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ev->n_writes; i++) {
+		const struct ev_write *w = &ev->writes[i];
+
+		if (w->addr != AGENT_BUF + (uint64_t)n || w->len > AGENT_BUF_BYTES - n)
+			continue;
+		memcpy(out + n, w->bytes, w->len);
+		n += w->len;
+	}
+	return n;
+}
+
+uint64_t agent_buffer_bytes(const struct event *ev)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < ev->n_writes; i++)
+		n += ev->writes[i].addr >= AGENT_BUF ? ev->writes[i].len : 0;
+	return n;
+}
+
+static void count_entries(struct agent_counts *c, const struct event *ev)
+{
+	static uint8_t bytes[AGENT_BUF_BYTES];
+	uint32_t n = buffer_join(ev, bytes);
 	struct agent_entry e;
 
-	for (uint32_t at = 0; w->len - at >= sizeof(e); at += AGENT_ENTRY_BYTES(e.head)) {
-		memcpy(&e, w->bytes + at, sizeof(e));
-		if (AGENT_ENTRY_BYTES(e.head) < sizeof(e) || AGENT_ENTRY_BYTES(e.head) > w->len - at)
+	for (uint32_t at = 0; n - at >= sizeof(e); at += AGENT_ENTRY_BYTES(e.head)) {
+		memcpy(&e, bytes + at, sizeof(e));
+		if (AGENT_ENTRY_BYTES(e.head) < sizeof(e) || AGENT_ENTRY_BYTES(e.head) > n - at)
 			return;
 		c->n_buffered++;
 		if (AGENT_ENTRY_NR(e.head) < SYS_NR_END)
@@ -84,9 +110,7 @@ void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev
 		if (ev->writes[i].addr % AGENT_TRAMP_BYTES == 0)
 			count_tramps(c, ev->writes[i].bytes, ev->writes[i].len);
 	if (ev->kind == EV_BUFFER) {
-		for (uint32_t i = 0; i < ev->n_writes; i++)
-			if (ev->writes[i].addr == AGENT_BUF)
-				count_entries(c, &ev->writes[i]);
+		count_entries(c, ev);
 	} else if ((ev->kind == EV_SYSCALL || ev->kind == EV_SYSCALL_ENTER) && ev->nr >= 0 && ev->nr < SYS_NR_END) {
 		c->stopped[ev->nr]++;
 	} else if (ev->kind == EV_PATCH && !ev->n_asops && !ev->n_writes) {

@@ -17,6 +17,8 @@ struct agent_counts {
 };
 
 void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev);
+/* How much an EV_BUFFER gives the agent, in bytes. */
+uint64_t agent_buffer_bytes(const struct event *ev);
 void agent_put(const struct agent_counts *c);
 void agent_put_json(struct json *j, const struct agent_counts *c);
 

@@ -523,6 +523,29 @@ bool agent_is_tscp(const struct task *t, uint64_t rip)
 
 /* ---- the buffer ---- */
 
+#define LONG_ENTRY 1024u   /* bytes; the trace stores equal writes of such lengths once */
+
+/* The entries, long outputs as writes of their own: a file that is read again by other calls is the same bytes. */
+static void put_entries(struct recording *r, const struct task *t, const uint8_t *bytes, size_t n)
+{
+	size_t from = 0, len;
+	struct agent_entry e;
+
+	for (size_t at = 0; n - at >= sizeof(e); at += len) {
+		memcpy(&e, bytes + at, sizeof(e));
+		len = AGENT_ENTRY_BYTES(e.head);
+		if (len < sizeof(e) || len > n - at)   /* the program can write here, too */
+			break;
+		if (len < LONG_ENTRY)
+			continue;
+		ev_write_bytes(r, t->no, AGENT_BUF + from, bytes + from, at + sizeof(e) - from);
+		from = at + sizeof(e);
+		ev_write_bytes(r, t->no, AGENT_BUF + from, bytes + from, at + len - from);
+		from = at + len;
+	}
+	ev_write_bytes(r, t->no, AGENT_BUF + from, bytes + from, n - from);
+}
+
 void agent_flush(struct recording *r, struct task *t)
 {
 	static uint8_t bytes[AGENT_BUF_BYTES];
@@ -543,7 +566,7 @@ void agent_flush(struct recording *r, struct task *t)
 	place[1] = ctl.pos;
 	ev_begin(r, t, EV_BUFFER);
 	ev_write_bytes(r, t->no, CTL(pos), place, sizeof(place));
-	ev_write_bytes(r, t->no, AGENT_BUF, bytes, ctl.pos);
+	put_entries(r, t, bytes, ctl.pos);
 	ev_end(r);
 }
 

@@ -76,6 +76,11 @@ const uint8_t *trace_page(struct trace *t, uint64_t page_id)
 	return page_get(t, t->page_slots, PAGE_SLOTS, page_id, &page) ? NULL : page;
 }
 
+int page_peek(struct trace *t, uint64_t id, const uint8_t **ret_page)
+{
+	return page_get(t, t->read_slots, READ_SLOTS, id, ret_page);
+}
+
 /* ---- objects ---- */
 
 uint32_t trace_n_objects(const struct trace *t)
@@ -263,7 +268,7 @@ int64_t trace_object_read(struct trace *t, uint32_t id, uint64_t off, void *out,
 
 		if (some > n - done)
 			some = n - done;
-		err = page_get(t, t->read_slots, READ_SLOTS, pages_lookup(v, n_pages, at / TRACE_PAGE), &page);
+		err = page_peek(t, pages_lookup(v, n_pages, at / TRACE_PAGE), &page);
 		if (err)
 			return err;
 		memcpy((uint8_t *)out + done, page + in_page, some);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "trace-fmt/format.h"
+#include "trace-fmt/record_code.h"
 #include "common/banned.h"
 
 #define N_REGS 27u
@@ -29,7 +30,7 @@ enum part {
 
 #define INLINE_TOTAL_MAX (1u << 20)   /* inline bytes of one event */
 
-enum write_bits { WB_OTHER_TASK = 1u << 0, WB_BLOB = 1u << 1, WB_SHIFT = 2 };
+enum write_bits { WB_OTHER_TASK = 1u << 0, WB_ELSEWHERE = 1u << 1, WB_SHIFT = 2 };
 
 static const struct user_regs_struct zero_regs;
 
@@ -62,12 +63,17 @@ static bool new_task_given(const struct ev_new_task *n)
 	return n->task != 0;
 }
 
-bool write_is_inline(const struct ev_write *w, uint32_t *inlined)
+static bool fits_inline(const struct ev_write *w, uint32_t *inlined, uint32_t max)
 {
-	if (w->len > INLINE_MAX || *inlined + w->len > INLINE_TOTAL_MAX)
+	if (w->len > max || *inlined + w->len > INLINE_TOTAL_MAX)
 		return false;
 	*inlined += w->len;
 	return true;
+}
+
+bool write_is_inline(const struct ev_write *w, uint32_t *inlined)
+{
+	return fits_inline(w, inlined, PAGED_MIN - 1);
 }
 
 /* ---- encoding ---- */
@@ -120,7 +126,18 @@ static uint32_t event_parts(const struct event *ev, uint32_t last_task)
 	       (ev->n_siginfo ? PART_SIGINFO : 0) | (new_task_given(&ev->new_task) ? PART_NEW_TASK : 0);
 }
 
-static uint8_t *put_writes(struct code_state *s, const struct event *ev, uint64_t blob, uint8_t *p)
+/* 0 instead of a data chunk's number: pages. */
+static uint8_t *put_page_ids(uint8_t *p, const uint64_t *ids, uint32_t n)
+{
+	uint64_t last = 0;
+
+	*p++ = 0;
+	for (uint32_t i = 0; i < n; i++)
+		p = varint_put(p, page_id_code(&last, ids[i]));
+	return p;
+}
+
+static uint8_t *put_writes(struct code_state *s, const struct event *ev, const uint64_t *ids, uint8_t *p)
 {
 	uint32_t inlined = 0;
 
@@ -131,14 +148,16 @@ static uint8_t *put_writes(struct code_state *s, const struct event *ev, uint64_
 		bool other = w->task != ev->task;
 
 		p = varint_put(p, (uint64_t)w->len << WB_SHIFT | (other ? WB_OTHER_TASK : 0) |
-				  (is_inline ? 0 : WB_BLOB));
+				  (is_inline ? 0 : WB_ELSEWHERE));
 		if (other)
 			p = varint_put(p, w->task);
 		p = put_addr(s, p, w->addr, w->len);
-		if (is_inline)
+		if (is_inline) {
 			p = put_bytes(p, w->bytes, w->len);
-		else
-			p = varint_put(p, blob++);
+		} else {
+			p = put_page_ids(p, ids, write_pages(w));
+			ids += write_pages(w);
+		}
 	}
 	return p;
 }
@@ -224,16 +243,18 @@ static uint8_t *put_event_regs(struct code_state *s, const struct event *ev, uin
 
 uint64_t event_bound(const struct event *ev)
 {
-	uint64_t inline_bytes = (uint64_t)ev->n_writes * INLINE_MAX;
+	uint64_t inline_bytes = (uint64_t)ev->n_writes * PAGED_MIN, ids = 0;
 
 	if (inline_bytes > INLINE_TOTAL_MAX)
 		inline_bytes = INLINE_TOTAL_MAX;
-	return 192 + 3 * REGS_BOUND + inline_bytes + 32 * (uint64_t)ev->n_writes + 80 * (uint64_t)ev->n_asops +
+	for (uint32_t i = 0; i < ev->n_writes; i++)
+		ids += write_pages(&ev->writes[i]);
+	return 192 + 3 * REGS_BOUND + inline_bytes + 32 * (uint64_t)ev->n_writes + VARINT_MAX_BYTES * ids + 80 * (uint64_t)ev->n_asops +
 	       24 * (uint64_t)ev->n_pages + 24 * (uint64_t)ev->n_outputs +
 	       (uint64_t)ev->n_xstate + ev->n_window + ev->n_siginfo;
 }
 
-uint8_t *event_encode(struct code_state *s, const struct event *ev, uint64_t first_blob, uint8_t *p)
+uint8_t *event_encode(struct code_state *s, const struct event *ev, const uint64_t *page_ids, uint8_t *p)
 {
 	uint32_t parts = event_parts(ev, s->task);
 
@@ -259,7 +280,7 @@ uint8_t *event_encode(struct code_state *s, const struct event *ev, uint64_t fir
 	if (!(parts & ~(PART_WRITES - 1)))
 		return p;
 	if (parts & PART_WRITES)
-		p = put_writes(s, ev, first_blob, p);
+		p = put_writes(s, ev, page_ids, p);
 	if (parts & PART_ASOPS)
 		p = put_asops(s, ev, p);
 	if (parts & PART_PAGES)
@@ -403,35 +424,57 @@ static void *list_of(struct buf *list, struct cursor *c, uint32_t n, size_t item
 	return items;
 }
 
-static void get_writes(struct code_state *s, struct cursor *c, struct buf *list, struct event *ev, uint64_t *ret_blob)
+static void add_source(struct cursor *c, struct buf *sources, uint64_t v)
+{
+	if (!c->err && buf_u64(sources, v))
+		cursor_fail(c, -ENOMEM);
+}
+
+/* Where a write's bytes stand, if not in the event: in the pages given here; or in a data chunk, if they are too many for the event. */
+static void get_source(struct cursor *c, uint64_t n_pages, const struct ev_write *w, bool short_one, struct buf *sources, uint64_t *next_blob)
+{
+	uint64_t blob = cursor_varint(c), last = 0;
+
+	add_source(c, sources, blob);
+	if (blob) {
+		if (short_one || (*next_blob && blob != *next_blob))
+			cursor_fail(c, -RL_ECORRUPT);
+		*next_blob = blob + 1;
+		return;
+	}
+	if (!w->len)
+		cursor_fail(c, -RL_ECORRUPT);
+	for (uint32_t i = 0; i < write_pages(w) && !c->err; i++)
+		add_source(c, sources, page_id_get(c, n_pages, &last));
+}
+
+static void get_writes(struct code_state *s, struct cursor *c, uint64_t n_pages, struct event_lists *l, struct event *ev)
 {
 	uint32_t n = get_count(c, 2), inlined = 0;   /* an empty write: head and address */
-	struct ev_write *w = list_of(list, c, n, sizeof(*w));
+	struct ev_write *w = list_of(&l->writes, c, n, sizeof(*w));
 	uint64_t next_blob = 0;
 
 	if (!w)
 		return;
 	for (uint32_t i = 0; i < n && !c->err; i++) {
-		uint64_t head = cursor_varint_max(c, (uint64_t)EV_WRITE_MAX << WB_SHIFT | WB_OTHER_TASK | WB_BLOB);
+		uint64_t head = cursor_varint_max(c, (uint64_t)EV_WRITE_MAX << WB_SHIFT | WB_OTHER_TASK | WB_ELSEWHERE);
+		uint32_t before = inlined;
+		bool fits;
 
 		w[i].len = (uint32_t)(head >> WB_SHIFT);
 		w[i].task = head & WB_OTHER_TASK ? get_u32v(c) : ev->task;
 		w[i].addr = get_addr(s, c);
 		s->addr = w[i].addr + w[i].len;
 		w[i].bytes = NULL;
-		if (w[i].len > EV_WRITE_MAX || (head & WB_BLOB ? 1 : 0) == write_is_inline(&w[i], &inlined))
+		fits = fits_inline(&w[i], &inlined, INLINE_MAX);
+		if (w[i].len > EV_WRITE_MAX || (!fits && !(head & WB_ELSEWHERE)))
 			cursor_fail(c, -RL_ECORRUPT);
-		if (!(head & WB_BLOB)) {
+		if (head & WB_ELSEWHERE) {
+			inlined = before;
+			get_source(c, n_pages, &w[i], fits, &l->sources, &next_blob);
+		} else {
 			w[i].bytes = cursor_bytes(c, w[i].len);
-			continue;
 		}
-		uint64_t blob = cursor_varint(c);
-
-		if (!blob || (next_blob && blob != next_blob))
-			cursor_fail(c, -RL_ECORRUPT);
-		if (!next_blob)
-			*ret_blob = blob;
-		next_blob = blob + 1;
 	}
 	ev->writes = w;
 	ev->n_writes = n;
@@ -563,14 +606,15 @@ void event_lists_free(struct event_lists *l)
 	buf_free(&l->asops);
 	buf_free(&l->pages);
 	buf_free(&l->outputs);
+	buf_free(&l->sources);
 }
 
-int event_decode(struct code_state *s, struct cursor *c, struct event_lists *l, struct event *ev, uint64_t *ret_blob)
+int event_decode(struct code_state *s, struct cursor *c, uint64_t n_pages, struct event_lists *l, struct event *ev)
 {
 	uint32_t parts;
 
 	memset(ev, 0, sizeof(*ev));
-	*ret_blob = 0;
+	buf_clear(&l->sources);
 	ev->kind = cursor_u8(c);
 	parts = (uint32_t)cursor_varint_max(c, PART_ALL);
 	ev->flags = get_u32v(c);
@@ -580,7 +624,7 @@ int event_decode(struct code_state *s, struct cursor *c, struct event_lists *l, 
 	get_numbers(s, c, parts, ev);
 	get_event_regs(s, c, ev);
 	if (parts & PART_WRITES)
-		get_writes(s, c, &l->writes, ev, ret_blob);
+		get_writes(s, c, n_pages, l, ev);
 	if (parts & PART_ASOPS)
 		get_asops(s, c, &l->asops, ev);
 	if (parts & PART_PAGES)

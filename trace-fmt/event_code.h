@@ -5,6 +5,7 @@
 #include "common/buf.h"
 #include "common/cursor.h"
 #include "trace-fmt/event.h"
+#include "trace-fmt/trace.h"
 
 /* A task's registers are predicted to be what they last were. Tasks whose numbers are equal modulo CODE_SLOTS take the
  * slot from one another: that bounds what a hostile trace can make a reader allocate, and costs a few bytes. */
@@ -27,15 +28,20 @@ uint64_t event_bound(const struct event *ev);
 /**
  * Encode @ev at @p, which has room for event_bound() bytes.
  *
- * @first_blob  the number of the data chunk that holds the first write which is not stored inline
- *              (see write_is_inline()); the following ones have the following numbers.
+ * @page_ids  of the writes which are not stored inline (see write_is_inline()), one after the other: write_pages() each.
  *
  * Returns the byte after the record.
  */
-uint8_t *event_encode(struct code_state *s, const struct event *ev, uint64_t first_blob, uint8_t *p);
+uint8_t *event_encode(struct code_state *s, const struct event *ev, const uint64_t *page_ids, uint8_t *p);
 
-/* Whether a write's bytes stand in the event; *inlined counts the event's inline bytes, beginning with 0. */
+/* Whether a writer puts a write's bytes into the event; *inlined counts the event's inline bytes, beginning with 0. */
 bool write_is_inline(const struct ev_write *w, uint32_t *inlined);
+
+/* How many pages hold a write's bytes, the last one padded with zeros. */
+static inline uint32_t write_pages(const struct ev_write *w)
+{
+	return (w->len + TRACE_PAGE - 1) / TRACE_PAGE;
+}
 
 /** 0; -EINVAL if @ev breaks a rule of event.h that the format relies on; -E2BIG: writes of more than 2 GiB. */
 int event_check(const struct event *ev);
@@ -46,16 +52,18 @@ bool event_refs_ok(const struct event *ev, uint32_t n_objects, uint32_t n_ckpts)
 /* Where event_decode() keeps the lists of the event decoded last. Zeroed: empty. */
 struct event_lists {
 	struct buf writes, asops, pages, outputs;
+	/* uint64_t: for each write whose bytes do not stand in the event the number of its data chunk; or 0, and write_pages() page ids */
+	struct buf sources;
 };
 void event_lists_free(struct event_lists *l);
 
 /**
  * Decode one record. Bytes are not copied: they point into the cursor's memory; a write that is not inline has
- * bytes == NULL, and its data chunk's number is *ret_blob + its rank among such writes of the event.
+ * bytes == NULL, and stands in l->sources. Pages are named up to @n_pages.
  *
  * 0, -RL_ECORRUPT or -ENOMEM. ev->no is not set.
  */
-int event_decode(struct code_state *s, struct cursor *c, struct event_lists *l, struct event *ev, uint64_t *ret_blob);
+int event_decode(struct code_state *s, struct cursor *c, uint64_t n_pages, struct event_lists *l, struct event *ev);
 
 /* Registers against a prediction: the mask of those that differ, then their differences. Also used for checkpoints. */
 #define REGS_BOUND 275u

@@ -6,15 +6,16 @@
 #include "common/cursor.h"
 #include "trace-fmt/trace.h"
 
-#define FMT_VERSION 1u
-#define FMT_MIN_READER 1u            /* a reader must know at least this version to read what we write */
+#define FMT_VERSION 2u
+#define FMT_MIN_READER 2u            /* a reader must know at least this version to read what we write */
 
 #define PREAMBLE_BYTES 24u
 #define CHUNK_HDR_BYTES 48u
 #define CHUNK_MAGIC 0x4b434c52u      /* "RLCK" */
 #define CHUNK_RAW_MAX (64u << 20)
 #define PAGES_PER_CHUNK_MAX 256u     /* what a reader accepts */
-#define INLINE_MAX (32u << 10)       /* bytes of a write; longer ones go to a data chunk of their own */
+#define INLINE_MAX (32u << 10)       /* bytes of a write that a reader accepts in an event */
+#define PAGED_MIN 1024u              /* longer writes' bytes are put as pages: what is read again is stored once */
 #define EVENT_DATA_MAX (UINT64_C(1) << 31)   /* bytes of all writes of an event: no system call moves more */
 #define PAGE_ID_MAX (UINT64_C(1) << 48)
 #define PAGE_INDEX_END (UINT64_C(1) << 51)   /* of an object's pages: sizes are below 2^63 */

@@ -19,7 +19,7 @@ struct trace_iter {
 
 	struct event ev;
 	struct event_lists lists;
-	uint8_t **blobs;              /* unpacked data chunks of `ev` */
+	uint8_t **blobs;              /* bytes of `ev` that do not stand in it */
 	size_t n_blobs;
 };
 
@@ -52,10 +52,10 @@ static int chunk_enter(struct trace_iter *it, size_t chunk)
 }
 
 /* Decode the event at it->at. */
-static int event_step(struct trace_iter *it, uint64_t *ret_blob)
+static int event_step(struct trace_iter *it)
 {
 	const struct chunk_ref *ref = &it->t->events.v[it->chunk];
-	int err = event_decode(&it->code, &it->at, &it->lists, &it->ev, ret_blob);
+	int err = event_decode(&it->code, &it->at, ref->known.pages, &it->lists, &it->ev);
 	bool last = it->at_no == ref->h.first + ref->h.count - 1;
 
 	if (!err && ((last && cursor_left(&it->at)) ||
@@ -69,50 +69,77 @@ static int event_step(struct trace_iter *it, uint64_t *ret_blob)
 	return 0;
 }
 
-static int blob_load(struct trace_iter *it, uint64_t no, struct ev_write *w)
+/* A write's bytes from its data chunk. */
+static int data_load(struct trace_iter *it, const struct known *k, uint64_t no, uint32_t len, uint8_t *out)
 {
-	const struct chunk_ref *ref = &it->t->data.v[no - 1];
-	uint8_t *raw;
-	int err;
+	const struct chunk_ref *ref;
 
-	if (ref->h.raw != w->len)
+	if (no > k->blobs)
+		return -RL_ECORRUPT;
+	ref = &it->t->data.v[no - 1];
+	if (ref->h.raw != len)
 		return trace_note_damage(it->t, ref->offset, "data of a wrong length");
-	err = chunk_unpack_new(it->t, ref, &raw);
-	if (err)
-		return err;
-	it->blobs[it->n_blobs++] = raw;
-	w->bytes = raw;
+	return chunk_unpack(it->t, ref, out);
+}
+
+static int pages_load(struct trace_iter *it, const uint64_t *ids, uint32_t len, uint8_t *out)
+{
+	for (uint32_t at = 0; at < len; at += TRACE_PAGE) {
+		const uint8_t *page;
+		int err = page_peek(it->t, *ids++, &page);
+
+		if (err)
+			return err;
+		memcpy(out + at, page, len - at < TRACE_PAGE ? len - at : TRACE_PAGE);
+	}
 	return 0;
 }
 
-/* Fetch the bytes of writes that stand in data chunks, the first of which is @first. */
-static int blobs_load(struct trace_iter *it, size_t chunk, uint64_t first)
+/* Fetch what stands at *source, and go on to the next one. */
+static int write_load(struct trace_iter *it, const struct known *k, const uint64_t **source, struct ev_write *w)
 {
-	const struct known *k = &it->t->events.v[chunk].known;
+	uint8_t *out = malloc(w->len + 1u);
+	uint64_t no = *(*source)++;
+	int err;
+
+	if (!out)
+		return -ENOMEM;
+	it->blobs[it->n_blobs++] = out;
+	if (no) {
+		err = data_load(it, k, no, w->len, out);
+	} else {
+		err = pages_load(it, *source, w->len, out);
+		*source += write_pages(w);
+	}
+	w->bytes = out;
+	return err;
+}
+
+/* Fetch the bytes of writes that do not stand in the event. */
+static int writes_load(struct trace_iter *it, size_t chunk)
+{
+	const struct chunk_ref *ref = &it->t->events.v[chunk];
+	const uint64_t *source = (const uint64_t *)it->lists.sources.p;
 	struct ev_write *w = (struct ev_write *)it->lists.writes.p;
 	uint64_t n = 0, bytes = 0;
+	int err = 0;
 
 	for (uint32_t i = 0; i < it->ev.n_writes; i++) {
 		n += !w[i].bytes;
 		bytes += w[i].bytes ? 0 : w[i].len;
 	}
-	if (first > k->blobs || n > k->blobs - first + 1 || bytes > EVENT_DATA_MAX)
-		return trace_note_damage(it->t, it->t->events.v[chunk].offset, "an event with wrong data in the chunk");
-	it->blobs = calloc(n, sizeof(*it->blobs));
+	it->blobs = bytes > EVENT_DATA_MAX ? NULL : calloc(n, sizeof(*it->blobs));
 	if (!it->blobs)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < it->ev.n_writes; i++) {
-		int err = w[i].bytes ? 0 : blob_load(it, first++, &w[i]);
-
-		if (err)
-			return err;
-	}
-	return 0;
+		err = bytes > EVENT_DATA_MAX ? -RL_ECORRUPT : -ENOMEM;
+	for (uint32_t i = 0; i < it->ev.n_writes && !err; i++)
+		err = w[i].bytes ? 0 : write_load(it, &ref->known, &source, &w[i]);
+	if (err == -RL_ECORRUPT)
+		trace_note_damage(it->t, ref->offset, "an event with wrong data in the chunk");
+	return err;
 }
 
 static int event_fetch(struct trace_iter *it)
 {
-	uint64_t first_blob;
 	size_t chunk;
 	int err = 0;
 
@@ -123,10 +150,10 @@ static int event_fetch(struct trace_iter *it)
 	chunk = it->chunk;
 	do {
 		if (!err)
-			err = event_step(it, &first_blob);
+			err = event_step(it);
 	} while (!err && it->ev.no != it->next_no);
-	if (!err && first_blob)
-		err = blobs_load(it, chunk, first_blob);
+	if (!err && it->lists.sources.n)
+		err = writes_load(it, chunk);
 	/* What stands before damage stays readable, what follows does not count. */
 	if (err == -RL_ECORRUPT && it->next_no <= it->t->n_events)
 		it->t->n_events = it->at_no < it->next_no ? it->at_no - 1 : it->next_no - 1;

@@ -35,7 +35,7 @@ struct ckpt_slot {
 
 /* Unpacked page chunks, least recently used out first. */
 #define PAGE_SLOTS 72u                /* more than the 64 calls that trace_page() promises */
-#define READ_SLOTS 8u
+#define READ_SLOTS 32u
 struct page_slot {
 	size_t chunk;                 /* index in trace.pages */
 	uint64_t used;                /* trace.page_clock when used last; 0: free */
@@ -74,7 +74,7 @@ struct trace {
 
 	uint64_t page_clock;
 	struct page_slot page_slots[PAGE_SLOTS];
-	struct page_slot read_slots[READ_SLOTS];   /* for trace_object_read(), so that it evicts no page given out */
+	struct page_slot read_slots[READ_SLOTS];   /* for page_peek(), so that it evicts no page given out */
 };
 
 /**
@@ -91,6 +91,9 @@ size_t chunk_find(const struct chunk_list *l, uint64_t no);
 
 /** Note damage for trace_damage(), unless some was noted nearer to the file's start. Returns -RL_ECORRUPT. */
 int trace_note_damage(struct trace *t, uint64_t offset, const char *what);
+
+/** A page's content, valid until the next call. 0, -ENOENT, -RL_ECORRUPT, -ENOMEM or another -errno. */
+int page_peek(struct trace *t, uint64_t id, const uint8_t **ret_page);
 
 /** Free what content.c keeps. */
 void content_free(struct trace *t);

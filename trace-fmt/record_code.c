@@ -140,21 +140,23 @@ int object_decode(struct cursor *c, struct trace_object *ret_o)
 }
 
 /* A page id is written as 0 for the zero page, else 1 + its zigzag-coded distance from the one expected next. */
-static void put_page_id(struct buf *b, uint64_t *last, uint64_t id)
+uint64_t page_id_code(uint64_t *last, uint64_t id)
 {
-	buf_varint(b, id ? 1 + zigzag_of((int64_t)(id - (*last + 1))) : 0);
+	uint64_t v = id ? 1 + zigzag_of((int64_t)(id - (*last + 1))) : 0;
+
 	if (id)
 		*last = id;
+	return v;
 }
 
-static uint64_t get_page_id(struct cursor *c, const struct known *k, uint64_t *last)
+uint64_t page_id_get(struct cursor *c, uint64_t n_pages, uint64_t *last)
 {
 	uint64_t v = cursor_varint(c), d = v - 1;
 
 	if (!v)
 		return 0;
 	*last += 1 + ((d >> 1) ^ -(d & 1));
-	if (!*last || *last > k->pages) {
+	if (!*last || *last > n_pages) {
 		cursor_fail(c, -RL_ECORRUPT);
 		return 0;
 	}
@@ -170,7 +172,7 @@ void object_pages_encode(struct buf *b, uint32_t obj, size_t n, const struct obj
 	for (size_t i = 0; i < n; i++) {
 		buf_zigzag(b, (int64_t)(pages[i].index - next));
 		next = pages[i].index + 1;
-		put_page_id(b, &last_id, pages[i].page_id);
+		buf_varint(b, page_id_code(&last_id, pages[i].page_id));
 	}
 }
 
@@ -192,7 +194,7 @@ int object_page_decode(struct cursor *c, const struct known *k, struct object_pa
 	st->index = ret_p->index + 1;
 	if (ret_p->index >= PAGE_INDEX_END)
 		cursor_fail(c, -RL_ECORRUPT);
-	ret_p->page_id = get_page_id(c, k, &st->page_id);
+	ret_p->page_id = page_id_get(c, k->pages, &st->page_id);
 	return payload_err(c->err);
 }
 
@@ -249,7 +251,7 @@ static void ckpt_encode_pages(struct buf *b, const struct trace_ckpt *c)
 
 		buf_zigzag(b, (int64_t)(page_no - next));
 		next = page_no + 1;
-		put_page_id(b, &last_id, c->pages[i].page_id);
+		buf_varint(b, page_id_code(&last_id, c->pages[i].page_id));
 	}
 }
 
@@ -325,7 +327,7 @@ static void ckpt_decode_pages(struct cursor *c, const struct known *k, struct tr
 		if (page_no > UINT64_MAX / TRACE_PAGE)
 			cursor_fail(c, -RL_ECORRUPT);
 		g->addr = page_no * TRACE_PAGE;
-		g->page_id = get_page_id(c, k, &last_id);
+		g->page_id = page_id_get(c, k->pages, &last_id);
 	}
 }
 

@@ -43,6 +43,13 @@ int object_page_decode(struct cursor *c, const struct known *k, struct object_pa
 int ckpt_decode(struct cursor *c, const struct known *k, struct trace_ckpt *ret_c);
 void ckpt_free(struct trace_ckpt *c);
 
+/*
+ * A page id as a list has it, and back; *last is 0 before the first of a list. page_id_get() fails the cursor if there are not so many
+ * pages, and gives 0.
+ */
+uint64_t page_id_code(uint64_t *last, uint64_t id);
+uint64_t page_id_get(struct cursor *c, uint64_t n_pages, uint64_t *last);
+
 /** The argument if it is 0 or an error of this process (-ENOMEM), else -RL_ECORRUPT: whole payloads cannot be truncated. */
 int payload_err(int err);
 

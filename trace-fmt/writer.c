@@ -44,7 +44,7 @@ struct trace_writer {
 	uint64_t n_events;            /* the number of the last event appended */
 	uint64_t first_time_ns;       /* of the event that begins the chunk */
 	uint32_t n_events_buf;
-	uint64_t n_blobs;
+	struct buf ev_page_ids;       /* uint64_t: of the event that is being put */
 };
 
 static int latch(struct trace_writer *w, int err)
@@ -134,6 +134,7 @@ static void writer_free(struct trace_writer *w)
 	buf_free(&w->objects);
 	buf_free(&w->object_pages);
 	buf_free(&w->events);
+	buf_free(&w->ev_page_ids);
 	free(w);
 }
 
@@ -372,28 +373,43 @@ int trace_put_note(struct trace_writer *w, const char *text)
 
 /* ---- events ---- */
 
-/* Long writes go ahead of their event, each as a data chunk. */
-static int put_blobs(struct trace_writer *w, const struct event *ev)
+/* The bytes of a write as pages. */
+static int put_write(struct trace_writer *w, const struct ev_write *wr)
+{
+	uint8_t last[TRACE_PAGE] = { 0 };
+
+	for (uint32_t at = 0; at < wr->len; at += TRACE_PAGE) {
+		const uint8_t *page = wr->bytes + at;
+		uint64_t id;
+
+		if (wr->len - at < TRACE_PAGE) {
+			memcpy(last, page, wr->len - at);
+			page = last;
+		}
+		if (trace_put_page(w, page, &id))
+			return w->err;
+		if (buf_u64(&w->ev_page_ids, id))
+			return latch(w, -ENOMEM);
+	}
+	return 0;
+}
+
+/* Long writes go ahead of their event. What a program reads it often reads again, or a program like it does. */
+static int put_long_writes(struct trace_writer *w, const struct event *ev)
 {
 	uint32_t inlined = 0;
 
+	buf_clear(&w->ev_page_ids);
 	for (uint32_t i = 0; i < ev->n_writes; i++) {
-		const struct ev_write *wr = &ev->writes[i];
-
-		if (write_is_inline(wr, &inlined))
-			continue;
-		if (chunk_copy(w, CH_DATA, w->n_blobs + 1, wr->bytes, wr->len))
+		if (!write_is_inline(&ev->writes[i], &inlined) && put_write(w, &ev->writes[i]))
 			return w->err;
-		w->n_blobs++;
 	}
 	return 0;
 }
 
 static int event_put(struct trace_writer *w, struct event *ev, uint64_t bound)
 {
-	uint64_t first_blob = w->n_blobs + 1;
-
-	if (ev->n_writes && put_blobs(w, ev))
+	if (ev->n_writes && put_long_writes(w, ev))
 		return w->err;
 	if (buf_reserve(&w->events, bound))
 		return latch(w, -ENOMEM);
@@ -401,7 +417,7 @@ static int event_put(struct trace_writer *w, struct event *ev, uint64_t bound)
 		code_reset(&w->code);
 		w->first_time_ns = ev->time_ns;
 	}
-	w->events.n = (size_t)(event_encode(&w->code, ev, first_blob, w->events.p + w->events.n) - w->events.p);
+	w->events.n = (size_t)(event_encode(&w->code, ev, (const uint64_t *)w->ev_page_ids.p, w->events.p + w->events.n) - w->events.p);
 	w->n_events_buf++;
 	ev->no = ++w->n_events;
 	return 0;

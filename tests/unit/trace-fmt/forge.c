@@ -385,6 +385,9 @@ BAD_EVENT(event_writes_too_many, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 0xff, 0xff, 0x
 BAD_EVENT(event_write_past_end, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 5 << 2, 0, 'a', 'b')
 BAD_EVENT(event_write_short_in_data_chunk, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 5 << 2 | 2, 0, 1)
 BAD_EVENT(event_write_no_data_chunk, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 0x82, 0x80, 0x20, 0, 1)
+BAD_EVENT(event_write_page_unknown, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 5 << 2 | 2, 0, 0, 1)
+BAD_EVENT(event_write_empty_in_pages, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 2, 0, 0)
+BAD_EVENT(event_write_pages_cut, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 0x86, 0x80, 0x02, 0, 0, 0, 0)
 BAD_EVENT(event_asop_kind, EVENT_HEAD(EV_SYSCALL, 0x81, 1), 1, 0xff, 0, 0, 0, 0, 0, 0, 0, 0)
 BAD_EVENT(event_asop_object, EVENT_HEAD(EV_SYSCALL, 0x81, 1), 1, AS_MAP, 0, 0, 1, 0, 0, 0, 0, 0)
 BAD_EVENT(event_write_into_no_object, EVENT_HEAD(EV_SYSCALL, 0x41, 0), 1, 1 << 2 | 1, 0x81, 0x80, 0x80, 0x80, 8, 0, 'a')
@@ -457,6 +460,9 @@ const struct bad_file bad_files[] = {
 	{ "event-write-past-end", event_write_past_end, 0, 2, 1, "wrong event" },
 	{ "event-write-short-in-data-chunk", event_write_short_in_data_chunk, 0, 2, 1, "wrong event" },
 	{ "event-write-no-data-chunk", event_write_no_data_chunk, 0, 2, 1, "wrong data" },
+	{ "event-write-page-unknown", event_write_page_unknown, 0, 2, 1, "wrong event" },
+	{ "event-write-empty-in-pages", event_write_empty_in_pages, 0, 2, 1, "wrong event" },
+	{ "event-write-pages-cut", event_write_pages_cut, 0, 2, 1, "wrong event" },
 	{ "event-write-into-no-object", event_write_into_no_object, 0, 2, 1, "wrong event" },
 	{ "event-asop-kind", event_asop_kind, 0, 2, 1, "wrong event" },
 	{ "event-asop-object", event_asop_object, 0, 2, 1, "wrong event" },

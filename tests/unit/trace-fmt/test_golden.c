@@ -18,11 +18,13 @@ static void a_complete_golden_trace_is_read(void **state)
 	int status;
 
 	(void)state;
-	assert_int_equal(trace_open("golden/v1-complete.rlv", &t), 0);
-	sample_assert_readable(t, SAMPLE_EVENTS);
-	assert_true(trace_complete(t, &status));
-	assert_int_equal(status, SAMPLE_EXIT_STATUS);
-	trace_close(t);
+	for (int version = 1; version <= 2; version++) {
+		assert_int_equal(trace_open(version == 1 ? "golden/v1-complete.rlv" : "golden/v2-complete.rlv", &t), 0);
+		sample_assert_readable(t, SAMPLE_EVENTS);
+		assert_true(trace_complete(t, &status));
+		assert_int_equal(status, SAMPLE_EXIT_STATUS);
+		trace_close(t);
+	}
 }
 
 static void an_unfinished_golden_trace_is_read(void **state)
@@ -30,11 +32,13 @@ static void an_unfinished_golden_trace_is_read(void **state)
 	struct trace *t;
 
 	(void)state;
-	assert_int_equal(trace_open("golden/v1-unfinished.rlv", &t), 0);
-	sample_assert_readable(t, SAMPLE_EVENTS);
-	assert_false(trace_complete(t, NULL));
-	assert_string_equal(trace_damage(t), "");
-	trace_close(t);
+	for (int version = 1; version <= 2; version++) {
+		assert_int_equal(trace_open(version == 1 ? "golden/v1-unfinished.rlv" : "golden/v2-unfinished.rlv", &t), 0);
+		sample_assert_readable(t, SAMPLE_EVENTS);
+		assert_false(trace_complete(t, NULL));
+		assert_string_equal(trace_damage(t), "");
+		trace_close(t);
+	}
 }
 
 static void check_bad(const struct bad_file *b)
