@@ -573,9 +573,7 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_getresuid:
 	case __NR_getresgid:
 	case __NR_getitimer:
-	case __NR_setitimer:
 	case __NR_timer_gettime:
-	case __NR_timer_settime:
 	case __NR_timerfd_gettime:
 	case __NR_timerfd_settime:
 		return make(ctl, f, 32);
@@ -603,8 +601,12 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 		return do_futex(ctl, f);
 	case __NR_rt_sigprocmask:
 		return agent_sigmask(ctl, f);
+	/* What was sent before such a call has come before it returns. */
+	case __NR_setitimer:
+	case __NR_timer_settime:
+		return ctl->masked ? AGENT_TRACED : make(ctl, f, 32);
 	case __NR_rt_sigaction:   /* the recorder knows what the program wants to do about SIGSEGV, which its own traps raise */
-		return (int)f->rdi == SIGSEGV ? AGENT_TRACED : make(ctl, f, 32);
+		return ctl->masked || (int)f->rdi == SIGSEGV ? AGENT_TRACED : make(ctl, f, 32);
 	case __NR_wait4:
 		return f->rdx & WNOHANG ? make(ctl, f, 4 + 144) : AGENT_TRACED;
 	case __NR_madvise:

@@ -84,6 +84,10 @@ int agent_leave(struct recording *r, struct task *t);
 void agent_show_restart(struct task *t);
 /** Whether t stands in the agent. */
 bool agent_inside(struct task *t);
+/** Whether it executes the agent's own code, not a trampoline's. */
+bool agent_at_work(struct task *t);
+/** All signals, or some, are blocked that the program has not blocked: the agent makes no calls to which that matters. */
+void agent_set_masked(struct task *t, bool masked);
 /** Whether it stands there in a call that has just changed its signal mask. */
 bool agent_opened_mask(struct task *t);
 

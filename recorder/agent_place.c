@@ -88,6 +88,19 @@ bool agent_inside(struct task *t)
 	       (in_agent(regs.rip) || patch_of_tramp(t->mm->agent, regs.rip));
 }
 
+bool agent_at_work(struct task *t)
+{
+	struct user_regs_struct regs;
+
+	return t->mm && t->mm->agent && remote_getregs(t->tid, &regs) == 0 && in_agent(regs.rip);
+}
+
+void agent_set_masked(struct task *t, bool masked)
+{
+	if (t->mm && t->mm->agent)
+		(void)put_u32(t->mm, CTL(masked), masked);
+}
+
 void agent_show_restart(struct task *t)
 {
 	struct user_regs_struct regs;

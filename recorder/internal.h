@@ -81,6 +81,18 @@ enum task_where {
 	IN_CALL,         /* the kernel works on the call */
 };
 
+/* See timer_pace.c. In processor time of the task's. */
+struct timer_pace {
+	uint64_t signals;               /* those that timers have sent; bit n-1 */
+	uint64_t cost_ns;               /* of recording one: a running mean */
+	uint64_t began_ns;              /* when recording the present one began; 0: it is not a timer's */
+	uint64_t returned_ns;           /* when a handler returned last */
+	uint64_t due_ns;                /* when the next one may come; 0: at any time */
+	bool too_fast;                  /* the last one came too early */
+	bool holds;                     /* they are blocked at present, */
+	uint64_t mask;                  /* and else this would be */
+};
+
 /* What a seccomp filter of the program has condemned its caller to. */
 enum sec_fate { SEC_NONE, SEC_SIGSYS, SEC_KILLED, SEC_THREAD_KILLED, SEC_SIGKILL };
 
@@ -111,6 +123,7 @@ struct task {
 	bool segv_forced;               /* a signal's frame could not be built: a SIGSEGV comes that no instruction raised */
 	bool tsc_due;                   /* its rdtsc must trap before it runs again */
 	bool doomed;                    /* a fatal signal of its is recorded */
+	struct timer_pace pace;
 	int restart_nr;                 /* the call that restart_syscall continues; -1 */
 	struct sys_call restart_call;
 	struct sec_filter *filters;     /* the newest of the program's own seccomp filters */
@@ -407,6 +420,13 @@ void signal_note_mask(struct task *t);
 void signal_note_action(struct task *t);
 void signal_note_sent(struct task *t);
 
+/* timer_pace.c: the program gets on, however fast its timers are */
+void pace_comes(struct task *t, const siginfo_t *info);   /* a signal is about to be delivered to a handler; */
+void pace_handled(struct task *t);                        /* that is recorded; */
+void pace_returned(struct task *t);                       /* the handler has returned */
+void pace_hold(struct task *t);   /* before t runs in user mode; */
+bool pace_let(struct task *t);    /* and at its next stop. True: which is only because a signal may come now */
+
 /* quirks.c: a sentence for relive info and for the end of the recording, the first time that it applies */
 void tell_once(struct recording *r, bool *told, const char *text);
 
@@ -458,6 +478,8 @@ struct clock_cost {
 void sched_cost(const struct clock_cost *c);
 /* The running task is about to reach a synchronous point: don't interrupt it any more in this slice. */
 void sched_let_be(void);
+/* Interrupt whoever runs after this time; 0: don't. Whether what was asked for before has come. */
+bool sched_wake(uint64_t ns);
 /* Around a wait for a running task: the timer may interrupt it only between these. */
 void sched_run_begin(struct recording *r, struct task *t);
 void sched_run_end(void);

@@ -89,15 +89,19 @@ int run_until_stop(struct recording *r, struct task *t, int request, int sig)
 	return err;
 }
 
-static void on_interrupt(struct recording *r, struct task *t)
+static void on_interrupt(struct recording *r, struct task *t, bool only_woken)
 {
 	if (t->where == IN_CALL) {
 		/* A stop on the way out of a call that a group-stop or we disturbed: the call's end comes next. */
 		run_until_stop(r, t, PTRACE_SYSCALL, 0);
 		return;
 	}
-	if (!sched_others_ready(r, t))
+	/* Nobody else may run before it was said where t stands. */
+	if (only_woken || !sched_others_ready(r, t)) {
+		pace_hold(t);
+		run_user(r, t, 0);
 		return;
+	}
 	r->slice_over = true;
 	if (!t->at_restart && agent_leave(r, t))
 		return;
@@ -119,6 +123,8 @@ static void on_group_stop(struct recording *r, struct task *t)
 
 static void handle_stop(struct recording *r, struct task *t)
 {
+	bool only_woken = pace_let(t);
+
 	t->have_stop = false;
 	switch (t->stop.kind) {
 	case TS_SECCOMP:
@@ -155,7 +161,7 @@ static void handle_stop(struct recording *r, struct task *t)
 		task_exiting(r, t);
 		break;
 	case TS_INTERRUPT:
-		on_interrupt(r, t);
+		on_interrupt(r, t, only_woken);
 		break;
 	case TS_GROUP:
 		on_group_stop(r, t);
@@ -176,8 +182,10 @@ int record_loop(struct recording *r)
 	struct task *t;
 
 	while (!r->err && (t = sched_pick(r))) {
-		if (!t->have_stop && t->where == AT_USER)
+		if (!t->have_stop && t->where == AT_USER) {
 			tsc_settle(t);
+			pace_hold(t);
+		}
 		if (!t->have_stop && run_user(r, t, 0))
 			t->state = TASK_DYING;   /* killed: wait(2) will say so */
 		/* Before anybody else runs, the place where t stands must be known to the trace. */

@@ -19,6 +19,7 @@
 
 /* Events reach the file though none follow: a recorder that is killed loses little. */
 #define FLUSH_TIMER 1
+#define WAKE_TIMER 2
 #define FLUSH_NS 50000000l
 
 /* What the timer's handler may touch. */
@@ -26,10 +27,11 @@ static struct {
 	volatile sig_atomic_t stage;      /* 0: in its slice, 1: in the grace period, 2: over, 3: and about to end */
 	volatile sig_atomic_t running;    /* the task that may be interrupted, 0: none */
 	volatile sig_atomic_t preemptible;
+	volatile sig_atomic_t woken;      /* it is to be interrupted, though its slice is not over */
 	bool timed;                       /* the slice ends by itself: it began when there were others */
 	volatile int agent;               /* memory of the running task, if it has an agent; else -1 */
 	uint32_t calls;                   /* at which call from the slice's end on it stops there */
-	timer_t timer;
+	timer_t timer, wake_timer;
 	long grace_us;
 	uint64_t cost_ns, memory_ns;      /* of ending a slice by a clock point, and because of what it wrote: running means */
 } alarm_state;
@@ -78,7 +80,11 @@ static void on_alarm(int sig, siginfo_t *info, void *ctx)
 	(void)ctx;
 	if (info->si_value.sival_int == FLUSH_TIMER)
 		return;   /* it has interrupted a wait: that is all */
-	if (alarm_state.stage == 0) {
+	if (info->si_value.sival_int == WAKE_TIMER) {
+		alarm_state.woken = 1;
+		if (alarm_state.running)
+			ptrace(PTRACE_INTERRUPT, alarm_state.running, 0, 0);
+	} else if (alarm_state.stage == 0) {
 		alarm_state.stage = 1;
 		arm(alarm_state.grace_us);
 		if (alarm_state.running && alarm_state.preemptible && alarm_state.agent >= 0)
@@ -105,6 +111,9 @@ int sched_open(struct recording *r)
 	if (sigprocmask(SIG_UNBLOCK, &alarm, &r->old_mask) < 0 || sigaction(SIGALRM, &sa, &r->old_alarm) < 0 || timer_create(CLOCK_MONOTONIC, &ev, &r->timer) < 0)
 		return -errno;
 	alarm_state.timer = r->timer;
+	ev.sigev_value.sival_int = WAKE_TIMER;
+	if (timer_create(CLOCK_MONOTONIC, &ev, &alarm_state.wake_timer) < 0)
+		return -errno;
 	ev.sigev_value.sival_int = FLUSH_TIMER;
 	if (timer_create(CLOCK_MONOTONIC, &ev, &r->flush_timer) < 0 || timer_settime(r->flush_timer, 0, &often, NULL) < 0)
 		return -errno;
@@ -114,6 +123,7 @@ int sched_open(struct recording *r)
 void sched_close(struct recording *r)
 {
 	timer_delete(r->timer);
+	timer_delete(alarm_state.wake_timer);
 	timer_delete(r->flush_timer);
 }
 
@@ -180,8 +190,20 @@ void sched_run_begin(struct recording *r, struct task *t)
 	alarm_state.running = t->tid;
 	if (alarm_state.stage == 1 && alarm_state.preemptible && alarm_state.agent >= 0)
 		agent_want_stop(alarm_state.agent, alarm_state.calls);
-	if (alarm_state.stage == 2 && alarm_state.preemptible)
+	if (alarm_state.woken || (alarm_state.stage == 2 && alarm_state.preemptible))
 		ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
+}
+
+bool sched_wake(uint64_t ns)
+{
+	struct itimerspec its = { .it_value = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) } };
+	bool woken;
+
+	timer_settime(alarm_state.wake_timer, 0, &its, NULL);
+	woken = alarm_state.woken;
+	if (!ns)
+		alarm_state.woken = 0;
+	return woken && alarm_state.stage < 2;
 }
 
 void sched_let_be(void)

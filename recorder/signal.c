@@ -270,6 +270,7 @@ void signal_stop(struct recording *r, struct task *t)
 		return;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);
+	pace_comes(t, &info);
 	if (disp == DISP_DEFAULT && sig != SIGKILL && sig != SIGSTOP && (!is_fault(&info) || forced) && is_first_process(t))
 		disp = DISP_IGNORE;
 	if (disp == DISP_IGNORE || (disp == DISP_DEFAULT && (default_ignores(sig) || default_stops(sig)))) {
@@ -291,6 +292,7 @@ void signal_stop(struct recording *r, struct task *t)
 	log_debug("task %u: signal %d code %d at %llx", t->no, sig, info.si_code, (unsigned long long)before.rip);
 	if (disp == DISP_HANDLER) {
 		deliver_to_handler(r, t, &info, flags, &before);
+		pace_handled(t);
 		return;
 	}
 	emit_signal(r, t, &info, flags | EVF_SIG_FATAL, &before);

@@ -407,6 +407,8 @@ void syscall_exit(struct recording *r, struct task *t)
 	t->entered = false;
 	t->at_restart = is_restart(c.ret);
 	t->call_end = regs.rip;
+	if (t->call.nr == SYS_rt_sigreturn)
+		pace_returned(t);
 	proc_hide_maps(r, t);
 	agent_called(r, t);
 	tsc_settle(t);
