@@ -80,8 +80,11 @@ void agent_fix_rip(struct task *t, struct user_regs_struct *regs);
  * Negative: an error. A SIGSTOP or group stop that came meanwhile comes again when t runs next.
  */
 int agent_leave(struct recording *r, struct task *t);
-/** The same for a task between a call's end and its restart, which must not move: only its registers are changed. */
-void agent_show_restart(struct task *t);
+/**
+ * For a signal handler, which sees where it has come: the program's own address for a place in a trampoline that is left only later, between
+ * a call's end and its restart, or at an instruction that traps. Only registers are changed.
+ */
+void agent_show_place(struct task *t);
 /** Whether t stands in the agent. */
 bool agent_inside(struct task *t);
 /** Whether it executes the agent's own code, not a trampoline's. */

@@ -101,7 +101,13 @@ void agent_set_masked(struct task *t, bool masked)
 		(void)put_u32(t->mm, CTL(masked), masked);
 }
 
-void agent_show_restart(struct task *t)
+/* Where a trampoline's instruction is that traps: if it is longer than two bytes, not at its beginning. */
+static uint64_t trapping_place(const struct patch *p)
+{
+	return p->code[0] == 0xeb ? p->tramp + AGENT_TRAMP_MOVED : p->tramp;
+}
+
+void agent_show_place(struct task *t)
 {
 	struct user_regs_struct regs;
 	const struct patch *p;
@@ -109,9 +115,12 @@ void agent_show_restart(struct task *t)
 	if (!t->mm || !t->mm->agent || remote_getregs(t->tid, &regs))
 		return;
 	p = patch_of_tramp(t->mm->agent, regs.rip);
-	if (!p || regs.rip != p->tramp + 2)
+	if (p && regs.rip == p->tramp + 2)
+		regs.rip = regs.rcx = p->site + 2;
+	else if (p && p->tail.before && regs.rip == trapping_place(p))
+		regs.rip = p->site + p->tail.before;   /* it traps there, too */
+	else
 		return;
-	regs.rip = regs.rcx = p->site + 2;
 	(void)remote_setregs(t->tid, &regs);
 }
 
@@ -198,12 +207,6 @@ static int step(struct task *t, bool *ret_stopped)
 	t->stop = s;
 	t->have_stop = true;
 	return 1;
-}
-
-/* Where a trampoline's instruction is that traps: if it is longer than two bytes, not at its beginning. */
-static uint64_t trapping_place(const struct patch *p)
-{
-	return p->code[0] == 0xeb ? p->tramp + AGENT_TRAMP_MOVED : p->tramp;
 }
 
 /*

@@ -150,7 +150,7 @@ static void deliver_to_handler(struct recording *r, struct task *t, const siginf
 	static uint8_t canon[XSTATE_MAX];
 	struct user_regs_struct after;
 
-	agent_show_restart(t);
+	agent_show_place(t);
 	/* A call injected since the signal's own stop has made it another signal's: say again what to deliver. */
 	ptrace(PTRACE_SETSIGINFO, t->tid, 0, info);
 	/* Single-stepping a delivery stops before the handler's first instruction. */
