@@ -180,8 +180,10 @@ struct object_entry {
 	bool outsider_due;              /* somebody is looked for now */
 	struct insn_sites sites;        /* of a whole one: instructions to be made to trap */
 	struct known_sites *known;      /* of a whole one: agent_known.c */
-	uint64_t *have;                 /* bitmap of the pages already stored */
-	size_t have_pages;
+	uint64_t *have;                 /* bitmap of the pages already stored, a word for each group */
+	size_t have_groups;
+	struct file_note *note;         /* what is known of the file from earlier recordings, or NULL */
+	bool note_sought;
 	struct object_entry *next;
 };
 

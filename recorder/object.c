@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "common/scope.h"
+#include "recorder/filenote.h"
 
 uint64_t file_btime_ns(int fd, const char *path)
 {
@@ -72,28 +73,35 @@ static struct object_entry *object_private(struct recording *r, const struct obj
 	return o;
 }
 
-static bool page_known(const struct object_entry *o, uint64_t index)
+#define GROUP_BYTES (TRACE_GROUP * TRACE_PAGE)
+
+/* Of the pages of a group those from page @from of the object to before @to that are not stored yet. */
+static uint64_t group_missing(const struct object_entry *o, uint64_t group, uint64_t from, uint64_t to)
 {
-	return index < o->have_pages && (o->have[index / 64] >> (index % 64) & 1);
+	uint64_t first = group * TRACE_GROUP, mask = UINT64_MAX;
+
+	if (from > first)
+		mask &= UINT64_MAX << (from - first);
+	if (to < first + TRACE_GROUP)
+		mask &= ~(UINT64_MAX << (to - first));
+	return group < o->have_groups ? mask & ~o->have[group] : mask;
 }
 
-static int page_mark(struct object_entry *o, uint64_t index)
+static int group_mark(struct object_entry *o, uint64_t group, uint64_t mask)
 {
-	if (index >= o->have_pages) {
-		size_t pages = (index / 64 + 1) * 64 * 2;
-		uint64_t *more = realloc(o->have, pages / 8);
+	if (group >= o->have_groups) {
+		size_t n = (group + 1) * 2;
+		uint64_t *more = realloc(o->have, n * sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
-		memset((char *)more + o->have_pages / 8, 0, (pages - o->have_pages) / 8);
+		memset(more + o->have_groups, 0, (n - o->have_groups) * sizeof(*more));
 		o->have = more;
-		o->have_pages = pages;
+		o->have_groups = n;
 	}
-	o->have[index / 64] |= 1ull << (index % 64);
+	o->have[group] |= mask;
 	return 0;
 }
-
-#define BATCH 64
 
 /* Where an object's bytes come from: its file, or the mapping itself. */
 struct source {
@@ -101,6 +109,7 @@ struct source {
 	bool mapped;         /* its bytes are read from the mapping */
 	int mem_fd;
 	uint64_t map_addr, map_off;
+	struct file_note *note;   /* on the file, as it is now; or NULL */
 };
 
 static size_t source_read(const struct source *s, uint64_t off, uint8_t *out, size_t n)
@@ -120,10 +129,11 @@ static size_t source_read(const struct source *s, uint64_t off, uint8_t *out, si
 
 static int mark_range(struct object_entry *o, uint64_t off, uint64_t end)
 {
+	uint64_t from = off / TRACE_PAGE, to = (end + TRACE_PAGE - 1) / TRACE_PAGE;
 	int err = 0;
 
-	for (; !err && off < end; off += TRACE_PAGE)
-		err = page_mark(o, off / TRACE_PAGE);
+	for (uint64_t g = from / TRACE_GROUP; !err && g * TRACE_GROUP < to; g++)
+		err = group_mark(o, g, group_missing(o, g, from, to));
 	return err;
 }
 
@@ -149,51 +159,102 @@ static uint64_t next_data(const struct source *s, uint64_t *off, uint64_t end)
 	return end > *off ? end - *off : 0;
 }
 
-static int put_page(struct recording *r, const struct object_entry *o, uint64_t index, const uint8_t *bytes, uint64_t *ret_id)
+/* The group's pages get ids from @first on. */
+static int put_pages(struct recording *r, struct object_entry *o, uint64_t group, const struct trace_group *g, uint64_t first)
 {
-	if (o->public)
-		return trace_put_file_page(r->w, o->id, index, bytes, ret_id);
-	return trace_put_page(r->w, bytes, ret_id);
+	struct object_page pages[TRACE_GROUP];
+	size_t n = 0;
+
+	for (uint64_t left = g->mask; left; left &= left - 1, n++) {
+		pages[n].index = group * TRACE_GROUP + (uint64_t)__builtin_ctzll(left);
+		pages[n].page_id = first + n;
+	}
+	return n ? trace_put_object_pages(r->w, o->id, n, pages) : 0;
+}
+
+static int read_group(struct recording *r, const struct source *s, uint64_t group, struct trace_group *g)
+{
+	unsigned from = (unsigned)__builtin_ctzll(g->mask), to = TRACE_GROUP - (unsigned)__builtin_clzll(g->mask);
+	uint8_t *room = trace_group_room(r->w);
+
+	if (!room)
+		return -ENOMEM;
+	source_read(s, group * GROUP_BYTES + from * TRACE_PAGE, room + from * TRACE_PAGE, (to - from) * TRACE_PAGE);
+	return 0;
+}
+
+static int store_group(struct recording *r, struct object_entry *o, const struct source *s, uint64_t group, uint64_t want)
+{
+	bool whole = s->note && want == file_note_pages(s->note, group);
+	const struct trace_group *noted = whole ? file_note_group(s->note, group) : NULL;
+	struct trace_group g = { .mask = want };
+	uint64_t first = 0;
+	int err = noted ? trace_put_kept_group(r->w, noted, file_note_fd(s->note), group * TRACE_GROUP, &first) : -ENOENT;
+
+	if (noted && !err)
+		g = *noted;
+	if (err == -ENOENT) {
+		err = read_group(r, s, group, &g);
+		if (!err)
+			err = trace_put_group(r->w, o->public, &g, &first);
+		if (!err && whole)
+			file_note_add_group(s->note, group, &g);
+	}
+	if (!err)
+		err = group_mark(o, group, want);
+	return err ? err : put_pages(r, o, group, &g, first);
+}
+
+static bool is_noted(const struct source *s, uint64_t off)
+{
+	return s->note && off % GROUP_BYTES == 0 && file_note_group(s->note, off / GROUP_BYTES);
+}
+
+/* To the next bytes that are stored; *ret_end is the end of those. A group of which there is to be a note is read as a whole. */
+static int skip_hole(struct object_entry *o, const struct source *s, uint64_t *off, uint64_t end, uint64_t *ret_end)
+{
+	uint64_t from = *off, left = next_data(s, off, end), group = *off - *off % GROUP_BYTES;
+
+	*ret_end = *off + left;
+	if (s->note && left) {
+		*off = group > from ? group : from;
+		*ret_end = end;
+	}
+	return mark_range(o, from, *off);
 }
 
 static int store_range(struct recording *r, struct object_entry *o, const struct source *s, uint64_t off, uint64_t end)
 {
-	uint8_t bytes[BATCH * TRACE_PAGE];
-	struct object_page pages[BATCH];
-	int err;
+	int err = 0;
 
-	while (off < end) {
-		uint64_t from = off, left = next_data(s, &off, end);
-		size_t n = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
-		size_t n_pages = 0;
+	while (!err && off < end) {
+		uint64_t to = end, group, group_end, want;
 
-		err = mark_range(o, from, off);
-		if (err)
-			return err;
-		source_read(s, off, bytes, n);
-		for (size_t i = 0; i * TRACE_PAGE < n; i++) {
-			uint64_t index = off / TRACE_PAGE + i;
-
-			if (page_known(o, index))
-				continue;
-			if (n - i * TRACE_PAGE < TRACE_PAGE)
-				memset(bytes + n, 0, TRACE_PAGE - n % TRACE_PAGE);
-			pages[n_pages].index = index;
-			err = put_page(r, o, index, bytes + i * TRACE_PAGE, &pages[n_pages].page_id);
-			if (!err)
-				err = page_mark(o, index);
-			if (err)
-				return err;
-			n_pages++;
-		}
-		if (n_pages) {
-			err = trace_put_object_pages(r->w, o->id, n_pages, pages);
-			if (err)
-				return err;
-		}
-		off += n;
+		if (!is_noted(s, off))
+			err = skip_hole(o, s, &off, end, &to);
+		group = off / GROUP_BYTES;
+		group_end = (group + 1) * GROUP_BYTES;
+		if (err || off >= to)
+			continue;
+		to = to < group_end ? to : group_end;
+		want = group_missing(o, group, off / TRACE_PAGE, (to + TRACE_PAGE - 1) / TRACE_PAGE);
+		if (want)
+			err = store_group(r, o, s, group, want);
+		off = to;
 	}
-	return 0;
+	return err;
+}
+
+/* The note on a file that everybody may read, if it can be used now. */
+static struct file_note *note_on(struct recording *r, struct object_entry *o, int fd, const struct stat *st)
+{
+	if (!o->public || fd < 0)
+		return NULL;
+	if (!o->note_sought) {
+		o->note = file_note_open(r->w, fd, st, time(NULL));
+		o->note_sought = true;
+	}
+	return o->note && file_note_holds(o->note, st) ? o->note : NULL;
 }
 
 int object_add(struct recording *r, struct object_entry *o, int fd, uint64_t off, uint64_t end)
@@ -279,7 +340,20 @@ static uint64_t mtime_of(const struct stat *st)
 	return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
 }
 
-static int private_object(struct recording *r, const struct mapping *m, const struct source *s, const struct stat *st,
+static int find_sites(struct object_entry *o, const struct source *s)
+{
+	int found;
+
+	if (s->note && file_note_sites(s->note, &o->sites, &o->searched))
+		return 0;
+	found = insn_sites_find(s->fd, &o->sites);
+	o->searched = !found;   /* a file that cannot be looked through has none */
+	if (s->note && found != -ENOMEM)
+		file_note_add_sites(s->note, &o->sites, o->searched);
+	return found == -ENOMEM ? found : 0;
+}
+
+static int private_object(struct recording *r, const struct mapping *m, struct source *s, const struct stat *st,
 			  uint32_t *ret_id)
 {
 	struct object_entry want = { .dev = m->dev, .ino = m->ino, .st_dev = m->dev };
@@ -298,16 +372,16 @@ static int private_object(struct recording *r, const struct mapping *m, const st
 	o = object_private(r, &want);
 	if (!o) {
 		err = object_new(r, m, &want, st ? want.size : end, memcmp(magic, ELFMAG, SELFMAG) == 0, &o);
+		if (!err && st)
+			s->note = note_on(r, o, s->fd, st);
 		if (!err && o->whole)
 			err = store_range(r, o, s, 0, want.size);
-		if (!err && o->whole) {
-			int found = insn_sites_find(s->fd, &o->sites);
-
-			o->searched = !found;   /* a file that cannot be looked through has none */
-			err = found == -ENOMEM ? found : 0;
-		}
+		if (!err && o->whole)
+			err = find_sites(o, s);
 		if (err)
 			return err;
+	} else if (st && !o->whole) {
+		s->note = note_on(r, o, s->fd, st);
 	}
 	o->live = true;
 	*ret_id = o->id;
@@ -388,6 +462,8 @@ static int shared_object(struct recording *r, struct task *t, const struct mappi
 		o->path = strdup(m->name);
 	o->named = true;
 	outsider_look(r, o, s->fd);
+	if (st && !from.mapped)
+		from.note = note_on(r, o, s->fd, st);
 	if (end > o->size)
 		end = (o->size + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1);
 	return m->off < end ? store_range(r, o, &from, m->off, end) : 0;

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/nofile.h"
 #include "recorder/agent.h"
+#include "recorder/filenote.h"
 #include "recorder/internal.h"
 #include "tracee/caps.h"
 #include "tracee/cpufeat.h"
@@ -115,6 +116,30 @@ static int open_trace(struct recording *r)
 	return err;
 }
 
+/* Their notes name files that the trace may be written from. */
+static void drop_objects(struct recording *r)
+{
+	while (r->objects) {
+		struct object_entry *o = r->objects;
+
+		r->objects = o->next;
+		free(o->have);
+		agent_known_free(o);
+		insn_sites_free(&o->sites);
+		file_note_free(o->note);
+		free(o->path);
+		free(o);
+	}
+}
+
+static void keep_notes(struct recording *r)
+{
+	for (struct object_entry *o = r->objects; o; o = o->next) {
+		if (o->note)
+			file_note_keep(r->w, o->note);
+	}
+}
+
 /* relive failed: let nothing of the program go on unrecorded. */
 static void kill_all(struct recording *r)
 {
@@ -136,15 +161,6 @@ static void drop_all(struct recording *r)
 {
 	while (r->tasks)
 		task_remove(r, r->tasks);
-	while (r->objects) {
-		struct object_entry *o = r->objects;
-
-		r->objects = o->next;
-		free(o->have);
-		agent_known_free(o);
-		free(o->path);
-		free(o);
-	}
 	while (r->early) {
 		struct early_stop *e = r->early;
 
@@ -214,9 +230,11 @@ int record_run(const struct record_opts *o, struct record_result *ret)
 	(void)trace_flush(r->w);   /* packed meanwhile; an error comes again at the end */
 	learn_warn(r);
 	drop_all(r);
+	keep_notes(r);
 	ret->n_events = trace_writer_events(r->w);
 	ret->trace_bytes = trace_writer_bytes(r->w);
 	finish = trace_finish(r->w, ret->wait_status);
+	drop_objects(r);
 	nofile_restore(&r->old_nofile);
 	free(r);
 	return err ? err : finish;

@@ -67,19 +67,13 @@ static bool read_whole(int fd, size_t max, struct buf *out)
 	return to && read(fd, to, (size_t)st.st_size) == st.st_size;
 }
 
-/* Whether out is that chunk; then what is not known of it is put into *h. */
-static bool is_chunk(const struct buf *out, XXH128_hash_t contents, struct chunk_hdr *h)
+/* Whether out is that chunk; then its header is put into *h. */
+static bool is_chunk(const struct buf *out, XXH128_hash_t name, struct chunk_hdr *h)
 {
 	struct cursor c = { .p = out->p, .end = out->p + out->n };
-	struct chunk_hdr got;
 
-	if (chunk_hdr_decode(&c, &got) || got.type != TYPE || got.raw != h->raw || got.first != contents.low64 ||
-	    got.stored != out->n - CHUNK_HDR_BYTES || got.payload_hash != XXH3_64bits(out->p + CHUNK_HDR_BYTES, got.stored))
-		return false;
-	h->packing = got.packing;
-	h->stored = got.stored;
-	h->payload_hash = got.payload_hash;
-	return true;
+	return chunk_hdr_decode(&c, h) == 0 && h->type == TYPE && h->first == name.low64 && h->stored == out->n - CHUNK_HDR_BYTES &&
+	       h->payload_hash == XXH3_64bits(out->p + CHUNK_HDR_BYTES, h->stored);
 }
 
 static void note_used(int fd)
@@ -91,22 +85,69 @@ static void note_used(int fd)
 		(void)futimens(fd, now);
 }
 
-bool packcache_get(struct packcache *c, XXH128_hash_t contents, struct chunk_hdr *h, struct buf *out)
+/* The file of that name, at most @max bytes, into *out, and its header into *h. */
+static bool get(struct packcache *c, XXH128_hash_t contents, size_t max, struct chunk_hdr *h, struct buf *out)
 {
 	char name[NAME_MAX_BYTES];
 	autoclose int fd = -1;
 
 	name_of(contents, name);
 	fd = openat(c->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	buf_clear(out);
 	if (fd < 0 || !is_own(fd, S_IFREG, S_IWGRP | S_IWOTH))
 		return false;
-	buf_clear(out);
-	if (!read_whole(fd, CHUNK_HDR_BYTES + (size_t)h->raw, out) || !is_chunk(out, contents, h)) {
+	if (!read_whole(fd, max, out) || !is_chunk(out, contents, h)) {
 		buf_clear(out);
 		return false;
 	}
 	note_used(fd);
 	return true;
+}
+
+bool packcache_get(struct packcache *c, XXH128_hash_t contents, struct chunk_hdr *h, struct buf *out)
+{
+	struct chunk_hdr got;
+
+	if (!get(c, contents, CHUNK_HDR_BYTES + (size_t)h->raw, &got, out) || got.raw != h->raw) {
+		buf_clear(out);
+		return false;
+	}
+	h->packing = got.packing;
+	h->stored = got.stored;
+	h->payload_hash = got.payload_hash;
+	return true;
+}
+
+bool packcache_has(struct packcache *c, XXH128_hash_t contents)
+{
+	char name[NAME_MAX_BYTES];
+
+	name_of(contents, name);
+	return faccessat(c->dir_fd, name, F_OK, 0) == 0;
+}
+
+bool packcache_get_note(struct packcache *c, XXH128_hash_t name, struct buf *out)
+{
+	struct chunk_hdr got;
+
+	if (!get(c, name, CHUNK_RAW_MAX, &got, out) || got.packing != PACK_NONE) {
+		buf_clear(out);
+		return false;
+	}
+	out->n -= CHUNK_HDR_BYTES;
+	memmove(out->p, out->p + CHUNK_HDR_BYTES, out->n);
+	return true;
+}
+
+void packcache_put_note(struct packcache *c, XXH128_hash_t name, const void *bytes, size_t n)
+{
+	struct chunk_hdr h = { .packing = PACK_NONE, .stored = (uint32_t)n, .raw = (uint32_t)n, .count = 1 };
+	struct buf out = { 0 };
+
+	h.payload_hash = XXH3_64bits(bytes, n);
+	if (n && n <= CHUNK_RAW_MAX - CHUNK_HDR_BYTES && buf_add(&out, CHUNK_HDR_BYTES) && buf_put(&out, bytes, n) == 0)
+		packcache_put(c, name, &h, &out);
+	buf_free(&out);
 }
 
 static bool write_whole(int fd, const uint8_t *at, size_t n)

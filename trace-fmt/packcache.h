@@ -26,8 +26,14 @@ struct packcache *packcache_open(const char *home);
  * and hash in @h are set. False: there is none, and @h is unchanged.
  */
 bool packcache_get(struct packcache *c, XXH128_hash_t contents, struct chunk_hdr *h, struct buf *out);
+/** Whether it is likely that packcache_get() will find it. */
+bool packcache_has(struct packcache *c, XXH128_hash_t contents);
 /** Remember a packed chunk; @out as above. Failing to is no error. */
 void packcache_put(struct packcache *c, XXH128_hash_t contents, const struct chunk_hdr *h, const struct buf *out);
+
+/** Bytes of any other kind under a name that is as good as a hash. False: there are none; @out is empty then. */
+bool packcache_get_note(struct packcache *c, XXH128_hash_t name, struct buf *out);
+void packcache_put_note(struct packcache *c, XXH128_hash_t name, const void *bytes, size_t n);
 
 /** Free @c; if something was put, first delete what has not been used for longest, until at most @limit bytes are left. */
 void packcache_close(struct packcache *c, uint64_t limit);

@@ -13,7 +13,7 @@
 #include "common/banned.h"
 
 #define ZSTD_LEVEL 1             /* some 400 MB/s of code; the faster ones save a tenth of that and cost a tenth of size */
-#define JOBS_MAX 128u
+#define JOBS_MAX 1024u
 #define WAITING_MAX (16u << 20)  /* bytes of contents under way: what a killed recorder may lose, some 40 ms of packing */
 #define SPARES 16
 #define SPARE_MAX (1u << 20)
@@ -23,7 +23,10 @@
 struct job {
 	struct chunk_hdr h;
 	struct buf raw, out;      /* out: as it goes to the file */
-	bool again;               /* the same contents may come again, in other traces */
+	bool again;               /* the same contents may come again, in other traces: */
+	XXH128_hash_t contents;   /* their hash */
+	bool kept;                /* they did: raw is empty, and the file has them */
+	struct pack_source from;
 	bool packed;
 	int err;                  /* of packing */
 };
@@ -41,7 +44,7 @@ struct packer {
 	pthread_cond_t progress;  /* a chunk was written */
 	struct job jobs[JOBS_MAX];
 	uint64_t put, taken, written;   /* so many jobs were; number n is in slot n % JOBS_MAX */
-	size_t waiting;           /* bytes of contents that were put and are not written */
+	size_t waiting;           /* work that was put and is not written, as bytes of contents to be compressed */
 	bool writing;             /* somebody writes: one at a time */
 	int err;                  /* the first one; latched */
 	struct buf spare[SPARES];
@@ -93,22 +96,38 @@ static int compress(struct job *j, ZSTD_CCtx *zstd)
 	return 0;
 }
 
+/* The contents that were to be in the cache. */
+static int read_again(struct job *j)
+{
+	uint8_t *to = buf_add(&j->raw, j->h.raw);
+
+	if (!to)
+		return -ENOMEM;
+	for (uint64_t left = j->from.mask; left; left &= left - 1) {
+		uint64_t index = j->from.index + (uint64_t)__builtin_ctzll(left);
+		ssize_t n = pread(j->from.fd, to, TRACE_PAGE, (off_t)(index * TRACE_PAGE));
+
+		if (n < 0)
+			return -errno;
+		memset(to + n, 0, TRACE_PAGE - (size_t)n);
+		to += TRACE_PAGE;
+	}
+	return XXH128_isEqual(XXH3_128bits(j->raw.p, j->raw.n), j->contents) ? 0 : -ESTALE;
+}
+
 static int pack(struct job *j, ZSTD_CCtx *zstd, struct packcache *cache)
 {
-	XXH128_hash_t contents = { 0 };
-	bool cached = cache && j->again;
+	bool keep = cache && j->again, cached = keep && packcache_get(cache, j->contents, &j->h, &j->out);
 	int err = 0;
 
-	if (cached) {
-		contents = XXH3_128bits(j->raw.p, j->raw.n);
-		cached = packcache_get(cache, contents, &j->h, &j->out);
-	}
-	if (!cached)
+	if (!cached && j->kept)
+		err = read_again(j);
+	if (!cached && !err)
 		err = compress(j, zstd);
 	if (err)
 		return err;
-	if (cache && j->again && !cached)
-		packcache_put(cache, contents, &j->h, &j->out);
+	if (keep && !cached)
+		packcache_put(cache, j->contents, &j->h, &j->out);
 	chunk_hdr_encode(&j->h, j->out.p);
 	return 0;
 }
@@ -145,6 +164,13 @@ static int write_chunk(const struct packer *p, const struct job *j)
 
 /* ---- the queue, with the lock ---- */
 
+#define KEPT_IS_EASIER 8   /* than compressing */
+
+static size_t effort(const struct job *j)
+{
+	return j->kept ? j->h.raw / KEPT_IS_EASIER : j->h.raw;
+}
+
 static void note_written(struct packer *p, const struct chunk_hdr *h)
 {
 	p->offset += CHUNK_HDR_BYTES + h->stored;
@@ -177,7 +203,7 @@ static void write_packed(struct packer *p)
 			note_written(p, &j->h);
 		if (!p->err)
 			p->err = err;
-		p->waiting -= j->h.raw;
+		p->waiting -= effort(j);
 		give_spare(p, &j->raw);
 		give_spare(p, &j->out);
 		p->written++;
@@ -311,28 +337,20 @@ static bool is_full(const struct packer *p, size_t more)
 	return p->put - p->written == JOBS_MAX || (p->waiting && p->waiting + more > WAITING_MAX);
 }
 
-static void add_job(struct packer *p, const struct chunk_hdr *h, struct buf *raw, bool again)
-{
-	struct job *j = &p->jobs[p->put % JOBS_MAX];
-
-	*j = (struct job){ .h = *h, .raw = *raw, .again = again };
-	j->h.raw = (uint32_t)raw->n;
-	p->waiting += raw->n;
-	p->put++;
-	*raw = take_spare(p);
-}
-
-int packer_put(struct packer *p, const struct chunk_hdr *h, struct buf *raw, bool again)
+/* @raw becomes another buffer, if the job is taken. */
+static int put_job(struct packer *p, const struct job *job, struct buf *raw)
 {
 	int err;
 
-	if (raw->n > CHUNK_RAW_MAX)
-		return -E2BIG;
 	pthread_mutex_lock(&p->lock);
-	while (!p->err && is_full(p, raw->n))
+	while (!p->err && is_full(p, effort(job)))
 		help(p);
-	if (!p->err)
-		add_job(p, h, raw, again);
+	if (!p->err) {
+		p->jobs[p->put++ % JOBS_MAX] = *job;
+		p->waiting += effort(job);
+		if (raw)
+			*raw = take_spare(p);
+	}
 	if (p->threaded)
 		pthread_cond_signal(&p->work);
 	else
@@ -341,6 +359,36 @@ int packer_put(struct packer *p, const struct chunk_hdr *h, struct buf *raw, boo
 	err = p->err;
 	pthread_mutex_unlock(&p->lock);
 	return err;
+}
+
+int packer_put(struct packer *p, const struct chunk_hdr *h, struct buf *raw, const XXH128_hash_t *again)
+{
+	struct job j = { .h = *h, .raw = *raw, .again = again };
+
+	if (raw->n > CHUNK_RAW_MAX)
+		return -E2BIG;
+	j.h.raw = (uint32_t)raw->n;
+	if (again)
+		j.contents = *again;
+	return put_job(p, &j, raw);
+}
+
+int packer_put_kept(struct packer *p, const struct chunk_hdr *h, XXH128_hash_t contents, const struct pack_source *from)
+{
+	struct job j = { .h = *h, .again = true, .contents = contents, .kept = true, .from = *from };
+
+	j.h.raw = h->count * TRACE_PAGE;
+	return put_job(p, &j, NULL);
+}
+
+bool packer_has(struct packer *p, XXH128_hash_t contents)
+{
+	return p->cache && packcache_has(p->cache, contents);
+}
+
+struct packcache *packer_cache_of(struct packer *p)
+{
+	return p->cache;
 }
 
 int packer_drain(struct packer *p)

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <xxhash.h>
 #include "common/buf.h"
 #include "trace-fmt/format.h"
 
@@ -26,12 +27,31 @@ void packer_cache(struct packer *p, const char *home);
 
 /**
  * Put a chunk: @h->type, first and count are set; @raw is its contents. These are taken: what *raw is then is another
- * buffer, empty. Waits, packing meanwhile, when much is under way already. @again: other traces are likely to have the same contents.
+ * buffer, empty. Waits, packing meanwhile, when much is under way already. @again: other traces are likely to have the same
+ * contents, of which this is the hash; else NULL.
  *
  * 0, -E2BIG: too long; nothing was put. Or the first error that writing has met, now or before: -EFBIG (too much that readers
  * must keep in memory), -ENOMEM, -errno of write(2). From then on nothing is written any more.
  */
-int packer_put(struct packer *p, const struct chunk_hdr *h, struct buf *raw, bool again);
+int packer_put(struct packer *p, const struct chunk_hdr *h, struct buf *raw, const XXH128_hash_t *again);
+
+/* Where a file has a chunk's pages: those of the 64 from page @index on that are in @mask. */
+struct pack_source {
+	int fd;                          /* stays open until the chunk is written */
+	uint64_t index, mask;
+};
+
+/** Whether packer_put_kept() needs not read the file. */
+bool packer_has(struct packer *p, XXH128_hash_t contents);
+
+/**
+ * Put a chunk of pages without its contents, which were kept. Should they not be there any more they are read from the file, and
+ * -ESTALE is latched if that has others by now. 0 or as above.
+ */
+int packer_put_kept(struct packer *p, const struct chunk_hdr *h, XXH128_hash_t contents, const struct pack_source *from);
+
+/** The directory that packer_cache() has opened, or NULL. */
+struct packcache *packer_cache_of(struct packer *p);
 
 /** Wait until all that was put is in the file. 0 or the error as above. */
 int packer_drain(struct packer *p);

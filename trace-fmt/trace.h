@@ -107,8 +107,34 @@ void trace_writer_cache(struct trace_writer *w, const char *home);
 
 /** Store 4096 bytes by content. *ret_id is 0 for a zero page, else the id of equal content. 0 or -errno. */
 int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id);
-/** The same with page @index of a file that other traces may hold, too; ascending pages of a file make chunks of their own. */
-int trace_put_file_page(struct trace_writer *w, uint32_t obj, uint64_t index, const void *page, uint64_t *ret_id);
+
+/*
+ * Pages of a file, 64 at a time from a multiple of 64 on: a *group*. They are stored once if they are equal as a group, and
+ * not compared with other pages. Those in the mask get ids one after the other.
+ */
+#define TRACE_GROUP 64u
+struct trace_group {
+	uint64_t mask;                  /* pages of it */
+	uint64_t hash[2];               /* of their bytes */
+};
+
+/** Room for a group's 64 pages, until the next call but trace_put_object...(); NULL: out of memory. */
+uint8_t *trace_group_room(struct trace_writer *w);
+/**
+ * Store those pages of the room that are in @g->mask and not zeros, and set @g to what was stored. @keep: other traces may hold
+ * the same, so what they are packed to is worth keeping. 0, *ret_first being the first one's id, if there is one, or -errno.
+ */
+int trace_put_group(struct trace_writer *w, bool keep, struct trace_group *g, uint64_t *ret_first);
+/**
+ * The same without the bytes, which were put with @keep in this trace or another. @fd, which must stay open as long as the writer,
+ * is the file, and @index the page there that is the group's first, if the bytes are wanted after all. -ENOENT: they are not kept.
+ */
+int trace_put_kept_group(struct trace_writer *w, const struct trace_group *g, int fd, uint64_t index, uint64_t *ret_first);
+
+/** A note for later recordings, in the cache of trace_writer_cache(). False: there is none of that name; @out is empty then. */
+struct buf;
+bool trace_get_note(struct trace_writer *w, const uint64_t name[2], struct buf *out);
+void trace_keep_note(struct trace_writer *w, const uint64_t name[2], const void *bytes, size_t n);
 
 /**
  * Declare an object; its pages follow by trace_put_object_pages(), in any order, any number of times; of several pages

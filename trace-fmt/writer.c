@@ -13,6 +13,7 @@
 #include "common/scope.h"
 #include "trace-fmt/event_code.h"
 #include "trace-fmt/format.h"
+#include "trace-fmt/packcache.h"
 #include "trace-fmt/packer.h"
 #include "trace-fmt/record_code.h"
 #include "common/banned.h"
@@ -25,15 +26,20 @@
 #define FLUSH_NS UINT64_C(50000000)
 #define EVENT_BYTES_MAX (32u << 20)   /* leaves room in a chunk for the events before it */
 
+/* The ids of contents put before. Equal means equal in all 128 bits of the hash. */
+struct known_bytes {
+	struct hmap at;               /* low half of the hash -> place in `v` */
+	struct buf v;                 /* pairs: high half, id */
+};
+
 struct trace_writer {
 	struct packer *packer;
 	int err;                      /* of the first failed write; latched */
 
 	struct buf pages;             /* the last ones put */
-	uint32_t pages_of;            /* the object whose contents they are; 0: memory, or of several */
 	uint64_t n_pages;             /* the highest page id given out */
-	struct hmap page_ids;         /* low half of the content's hash -> page id */
-	struct buf page_high;         /* high halves, by page id - 1 */
+	struct known_bytes known_pages, known_groups;
+	struct buf group;             /* trace_group_room() */
 
 	struct buf objects, object_pages;
 	uint32_t n_objects, n_objects_buf, n_object_pages_buf;
@@ -63,7 +69,7 @@ static int chunk_put(struct trace_writer *w, enum chunk_type type, uint64_t firs
 	int err = w->err;
 
 	if (!err)
-		err = b->err ? latch(w, b->err) : packer_put(w->packer, &h, b, type == CH_PAGES && w->pages_of);
+		err = b->err ? latch(w, b->err) : packer_put(w->packer, &h, b, NULL);
 	if (err && err != -E2BIG)
 		latch(w, err);
 	buf_clear(b);
@@ -129,8 +135,11 @@ static int flush_events(struct trace_writer *w)
 static void writer_free(struct trace_writer *w)
 {
 	buf_free(&w->pages);
-	hmap_free(&w->page_ids);
-	buf_free(&w->page_high);
+	buf_free(&w->group);
+	hmap_free(&w->known_pages.at);
+	buf_free(&w->known_pages.v);
+	hmap_free(&w->known_groups.at);
+	buf_free(&w->known_groups.v);
 	buf_free(&w->objects);
 	buf_free(&w->object_pages);
 	buf_free(&w->events);
@@ -236,18 +245,25 @@ static bool page_is_zero(const uint8_t *page)
 	return !page[0] && memcmp(page, page + 1, TRACE_PAGE - 1) == 0;
 }
 
-/* The id of equal content put before, or 0. Equal means equal in all 128 bits of the hash. */
-static uint64_t page_known(const struct trace_writer *w, XXH128_hash_t hash)
+/* The id of equal content put before, or 0. */
+static uint64_t known_get(const struct known_bytes *k, XXH128_hash_t hash)
 {
-	uint64_t id, high;
+	uint64_t at, pair[2];
 
-	if (!hmap_get(&w->page_ids, hash.low64, &id))
+	if (!hmap_get(&k->at, hash.low64, &at))
 		return 0;
-	memcpy(&high, w->page_high.p + (id - 1) * 8, 8);
-	return high == hash.high64 ? id : 0;
+	memcpy(pair, k->v.p + at, sizeof(pair));
+	return pair[0] == hash.high64 ? pair[1] : 0;
 }
 
-static int put_page(struct trace_writer *w, const void *page, uint32_t of, uint64_t *ret_id)
+static int known_put(struct known_bytes *k, XXH128_hash_t hash, uint64_t id)
+{
+	size_t at = k->v.n;
+
+	return buf_u64(&k->v, hash.high64) || buf_u64(&k->v, id) || hmap_put(&k->at, hash.low64, at) ? -ENOMEM : 0;
+}
+
+int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id)
 {
 	XXH128_hash_t hash;
 	uint64_t id;
@@ -259,36 +275,118 @@ static int put_page(struct trace_writer *w, const void *page, uint32_t of, uint6
 		return 0;
 	}
 	hash = XXH3_128bits(page, TRACE_PAGE);
-	id = page_known(w, hash);
+	id = known_get(&w->known_pages, hash);
 	if (!id) {
-		if (of != w->pages_of && flush_pages(w))
-			return w->err;
-		w->pages_of = of;
 		if (!w->pages.n)
 			buf_reserve(&w->pages, PAGES_CHUNK_BYTES);   /* at once, not by doubling */
-		if (buf_u64(&w->page_high, hash.high64) || hmap_put(&w->page_ids, hash.low64, w->n_pages + 1) ||
-		    buf_put(&w->pages, page, TRACE_PAGE))
+		if (known_put(&w->known_pages, hash, w->n_pages + 1) || buf_put(&w->pages, page, TRACE_PAGE))
 			return latch(w, -ENOMEM);
 		id = ++w->n_pages;
 	}
 	*ret_id = id;
-	return 0;
+	return w->pages.n >= PAGES_CHUNK_BYTES ? flush_pages(w) : 0;
 }
 
-int trace_put_page(struct trace_writer *w, const void *page, uint64_t *ret_id)
-{
-	int err = put_page(w, page, 0, ret_id);
+/* ---- groups of a file's pages ---- */
 
-	return !err && w->pages.n >= PAGES_CHUNK_BYTES ? flush_pages(w) : err;
+uint8_t *trace_group_room(struct trace_writer *w)
+{
+	buf_clear(&w->group);
+	return buf_add(&w->group, TRACE_GROUP * TRACE_PAGE);
 }
 
-/* Chunks end at the same places of a file in each recording, even if some of its pages are known already. */
-int trace_put_file_page(struct trace_writer *w, uint32_t obj, uint64_t index, const void *page, uint64_t *ret_id)
+/* Leave in the room the pages of the mask that are not zeros. */
+static void group_pack(struct trace_writer *w, struct trace_group *g)
 {
-	int err = put_page(w, page, obj, ret_id);
-	bool place = (index + 1) % PAGES_PER_CHUNK == 0 && w->pages.n >= PAGES_CHUNK_BYTES / 2;
+	uint8_t *to = w->group.p;
 
-	return !err && (place || w->pages.n >= 2 * PAGES_CHUNK_BYTES) ? flush_pages(w) : err;
+	for (uint64_t left = g->mask; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+		const uint8_t *page = w->group.p + i * TRACE_PAGE;
+
+		if (page_is_zero(page)) {
+			g->mask &= ~(1ull << i);
+			continue;
+		}
+		if (to != page)
+			memmove(to, page, TRACE_PAGE);
+		to += TRACE_PAGE;
+	}
+	w->group.n = (size_t)(to - w->group.p);
+}
+
+/* What the group's chunk will be; pages that were put before it get into one of their own. */
+static int group_chunk(struct trace_writer *w, const struct trace_group *g, struct chunk_hdr *h)
+{
+	*h = (struct chunk_hdr){ .type = CH_PAGES, .first = w->n_pages + 1, .count = (uint32_t)__builtin_popcountll(g->mask) };
+	return flush_pages(w);
+}
+
+static int group_was_put(struct trace_writer *w, const struct chunk_hdr *h, XXH128_hash_t hash, uint64_t *ret_first)
+{
+	w->n_pages += h->count;
+	*ret_first = h->first;
+	return known_put(&w->known_groups, hash, h->first) ? latch(w, -ENOMEM) : 0;
+}
+
+int trace_put_group(struct trace_writer *w, bool keep, struct trace_group *g, uint64_t *ret_first)
+{
+	struct chunk_hdr h;
+	XXH128_hash_t hash;
+	int err;
+
+	group_pack(w, g);
+	if (w->err || !g->mask)
+		return w->err;
+	hash = XXH3_128bits(w->group.p, w->group.n);
+	g->hash[0] = hash.low64;
+	g->hash[1] = hash.high64;
+	*ret_first = known_get(&w->known_groups, hash);
+	if (*ret_first)
+		return 0;
+	err = group_chunk(w, g, &h);
+	if (!err)
+		err = latch(w, packer_put(w->packer, &h, &w->group, keep ? &hash : NULL));
+	return err ? err : group_was_put(w, &h, hash, ret_first);
+}
+
+int trace_put_kept_group(struct trace_writer *w, const struct trace_group *g, int fd, uint64_t index, uint64_t *ret_first)
+{
+	XXH128_hash_t hash = { .low64 = g->hash[0], .high64 = g->hash[1] };
+	struct chunk_hdr h;
+	int err;
+
+	if (w->err || !g->mask)
+		return w->err;
+	*ret_first = known_get(&w->known_groups, hash);
+	if (*ret_first)
+		return 0;
+	if (!packer_has(w->packer, hash))
+		return -ENOENT;
+	err = group_chunk(w, g, &h);
+	if (!err)
+		err = latch(w, packer_put_kept(w->packer, &h, hash, &(struct pack_source){ fd, index, g->mask }));
+	return err ? err : group_was_put(w, &h, hash, ret_first);
+}
+
+static XXH128_hash_t note_name(const uint64_t name[2])
+{
+	return (XXH128_hash_t){ .low64 = name[0], .high64 = name[1] };
+}
+
+bool trace_get_note(struct trace_writer *w, const uint64_t name[2], struct buf *out)
+{
+	struct packcache *c = packer_cache_of(w->packer);
+
+	return c && packcache_get_note(c, note_name(name), out);
+}
+
+void trace_keep_note(struct trace_writer *w, const uint64_t name[2], const void *bytes, size_t n)
+{
+	struct packcache *c = packer_cache_of(w->packer);
+
+	if (c)
+		packcache_put_note(c, note_name(name), bytes, n);
 }
 
 int trace_put_object(struct trace_writer *w, const struct trace_object *o, uint32_t *ret_id)

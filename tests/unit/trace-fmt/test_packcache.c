@@ -284,6 +284,17 @@ static void what_was_not_used_for_longest_is_deleted_first(void **state)
 
 /* ---- from the writer ---- */
 
+/* 64 pages of a file from number @first on; each fiftieth is of zeros. */
+static void fill_room(uint8_t *room, uint64_t first)
+{
+	assert_non_null(room);
+	for (uint64_t i = first; i < first + TRACE_GROUP; i++, room += TRACE_PAGE) {
+		memset(room, 0, TRACE_PAGE);
+		if (i % 50)
+			memset(room, (int)(i * 7 + 1), TRACE_PAGE - i);
+	}
+}
+
 static void write_trace(const char *path, bool cache)
 {
 	struct trace_writer *w;
@@ -293,18 +304,17 @@ static void write_trace(const char *path, bool cache)
 	if (cache)
 		trace_writer_cache(w, home);
 	assert_int_equal(trace_put_object(w, &(struct trace_object){ .size = 200 * TRACE_PAGE, .path = "/p" }, &obj), 0);
-	for (uint64_t i = 0; i < 200; i++) {
+	for (uint64_t i = 0; i < 4; i++) {
+		struct trace_group g = { .mask = i == 2 ? 0xffff0 : UINT64_MAX };
 		uint8_t page[TRACE_PAGE] = { 0 };
-		struct object_page at = { .index = i };
+		uint64_t id;
 
-		if (i % 50)
-			memset(page, (int)i, sizeof(page) - i);
-		assert_int_equal(trace_put_file_page(w, obj, i, page, &at.page_id), 0);
-		assert_int_equal(trace_put_object_pages(w, obj, 1, &at), 0);
+		fill_room(trace_group_room(w), i * TRACE_GROUP);
+		assert_int_equal(trace_put_group(w, true, &g, &id), 0);
 		memset(page, 1, i + 1);
-		if (i % 37 == 36)
-			assert_int_equal(trace_put_page(w, page, &at.page_id), 0);   /* memory, in between */
+		assert_int_equal(trace_put_page(w, page, &id), 0);   /* memory, in between */
 	}
+	assert_true(obj);
 	assert_int_equal(trace_finish(w, 0), 0);
 }
 
@@ -340,6 +350,154 @@ static void a_trace_is_the_same_with_the_cache_and_without(void **state)
 	unlink(again);
 }
 
+/* ---- groups whose contents were kept ---- */
+
+static uint8_t contents[TRACE_GROUP * TRACE_PAGE];
+
+/* A file of 64 pages. */
+static int make_file(char path[64])
+{
+	int fd;
+
+	snprintf(path, 64, "%s", scratch_path());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	fill_room(contents, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, contents, sizeof(contents), 0), sizeof(contents));
+	return fd;
+}
+
+static struct trace_writer *writer(const char *path)
+{
+	struct trace_writer *w;
+
+	assert_int_equal(trace_create(path, &sample_header, &w), 0);
+	trace_writer_cache(w, home);
+	return w;
+}
+
+static struct trace_group put_first(const char *path)
+{
+	struct trace_writer *w = writer(path);
+	struct trace_group g = { .mask = UINT64_MAX }, again = { .mask = UINT64_MAX };
+	uint64_t id, other;
+
+	memcpy(trace_group_room(w), contents, sizeof(contents));
+	assert_int_equal(trace_put_group(w, true, &g, &id), 0);
+	assert_true(g.mask == (UINT64_MAX & ~(1ull | 1ull << 50)));
+	memcpy(trace_group_room(w), contents, sizeof(contents));
+	assert_int_equal(trace_put_group(w, true, &again, &other), 0);
+	assert_true(id == 1 && other == id);   /* the same contents: the same pages */
+	assert_int_equal(trace_finish(w, 0), 0);
+	return g;
+}
+
+static int put_kept(const char *path, const struct trace_group *g, int fd)
+{
+	struct trace_writer *w = writer(path);
+	uint64_t id = 0;
+	int err = trace_put_kept_group(w, g, fd, 0, &id), finished;
+
+	finished = trace_finish(w, 0);
+	assert_true(err || id == 1);
+	return err ? err : finished;
+}
+
+static void assert_holds(const char *path, const struct trace_group *g)
+{
+	struct trace *t;
+	uint64_t id = 1;
+
+	assert_int_equal(trace_open(path, &t), 0);
+	for (uint64_t left = g->mask; left; left &= left - 1, id++)
+		assert_memory_equal(trace_page(t, id), contents + (size_t)__builtin_ctzll(left) * TRACE_PAGE, TRACE_PAGE);
+	trace_close(t);
+}
+
+static void spoil_all(bool delete)
+{
+	char file[512], name[256];
+
+	while (delete && count(name)) {
+		in_dir(file, name);
+		assert_int_equal(unlink(file), 0);
+	}
+	if (delete)
+		return;
+	assert_int_equal(count(name), 1);
+	in_dir(file, name);
+	assert_int_equal(truncate(file, 100), 0);
+}
+
+static void a_kept_group_needs_no_bytes(void **state)
+{
+	char trace[64], file[64];
+	int fd = make_file(file);
+	struct trace_group g;
+
+	(void)state;
+	snprintf(trace, sizeof(trace), "%s", scratch_path());
+	g = put_first(trace);
+	assert_int_equal(ftruncate(fd, 0), 0);   /* nobody reads it */
+	assert_int_equal(put_kept(trace, &g, fd), 0);
+	assert_holds(trace, &g);
+	spoil_all(true);
+	assert_int_equal(put_kept(trace, &g, fd), -ENOENT);
+	close(fd);
+	unlink(trace);
+	unlink(file);
+}
+
+static void a_kept_group_that_is_damaged_is_read_from_its_file(void **state)
+{
+	char trace[64], file[64];
+	int fd = make_file(file);
+	struct trace_group g;
+
+	(void)state;
+	snprintf(trace, sizeof(trace), "%s", scratch_path());
+	g = put_first(trace);
+	spoil_all(false);
+	assert_int_equal(put_kept(trace, &g, fd), 0);
+	assert_holds(trace, &g);
+	assert_int_equal(put_kept(trace, &g, -1), 0);   /* it was kept anew */
+	spoil_all(false);
+	assert_int_equal(pwrite(fd, "other", 5, 3 * TRACE_PAGE), 5);
+	assert_int_equal(put_kept(trace, &g, fd), -ESTALE);
+	close(fd);
+	unlink(trace);
+	unlink(file);
+}
+
+static void notes_are_found_by_their_name(void **state)
+{
+	static const uint64_t name[2] = { 3, 4 }, other[2] = { 3, 5 };
+	char trace[64];
+	struct trace_writer *w;
+	struct buf b = { 0 };
+
+	(void)state;
+	snprintf(trace, sizeof(trace), "%s", scratch_path());
+	w = writer(trace);
+	assert_false(trace_get_note(w, name, &b));
+	trace_keep_note(w, name, "a note", 7);
+	assert_true(trace_get_note(w, name, &b));
+	assert_int_equal(b.n, 7);
+	assert_string_equal((const char *)b.p, "a note");
+	assert_false(trace_get_note(w, other, &b));
+	assert_int_equal(b.n, 0);
+	trace_keep_note(w, name, "changed", 8);
+	spoil_all(false);
+	assert_false(trace_get_note(w, name, &b));
+	assert_int_equal(trace_finish(w, 0), 0);
+	assert_int_equal(trace_create(trace, &sample_header, &w), 0);
+	trace_keep_note(w, name, "a note", 7);   /* no cache */
+	assert_false(trace_get_note(w, name, &b));
+	assert_int_equal(trace_finish(w, 0), 0);
+	buf_free(&b);
+	unlink(trace);
+}
+
 int main(void)
 {
 #define IN_A_HOME(test) cmocka_unit_test_setup_teardown(test, make_home, remove_home)
@@ -351,6 +509,9 @@ int main(void)
 		IN_A_HOME(a_directory_that_is_not_the_users_alone_is_not_used),
 		IN_A_HOME(what_was_not_used_for_longest_is_deleted_first),
 		IN_A_HOME(a_trace_is_the_same_with_the_cache_and_without),
+		IN_A_HOME(a_kept_group_needs_no_bytes),
+		IN_A_HOME(a_kept_group_that_is_damaged_is_read_from_its_file),
+		IN_A_HOME(notes_are_found_by_their_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static void too_long_contents_are_refused_and_nothing_else_happens(void **state)
 
 	(void)state;
 	assert_non_null(buf_add(&b, CHUNK_RAW_MAX + 1));
-	assert_int_equal(packer_put(p, &h, &b, false), -E2BIG);
+	assert_int_equal(packer_put(p, &h, &b, NULL), -E2BIG);
 	assert_int_equal(b.n, CHUNK_RAW_MAX + 1);
 	assert_int_equal(put(p, &b, 0), 0);
 	assert_int_equal(packer_close(p), 0);
@@ -220,7 +220,7 @@ static void readers_need_not_keep_more_than_the_format_allows(void **state)
 
 		assert_non_null(to);
 		memset(to, 0, 48u << 20);
-		err = packer_put(p, &h, &b, false);
+		err = packer_put(p, &h, &b, NULL);
 		buf_clear(&b);
 	}
 	assert_int_equal(packer_close(p), -EFBIG);
@@ -253,7 +253,7 @@ static void *put_large_ones(void *arg)
 			x = x * 1664525 + 1013904223;
 			to[i] = (uint8_t)(x >> 24);   /* cannot be compressed: as long in the file */
 		}
-		if (!to || packer_put(p, &h, &b, false))
+		if (!to || packer_put(p, &h, &b, NULL))
 			break;
 		n_put++;
 	}
