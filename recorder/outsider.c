@@ -78,7 +78,7 @@ static void look_at_maps(struct recording *r, pid_t pid)
 {
 	struct maps maps = { 0 };
 
-	if (maps_read(pid, &maps))
+	if (maps_read_written(pid, &maps))
 		return;
 	for (size_t i = 0; i < maps.n; i++) {
 		const struct mapping *m = &maps.v[i];

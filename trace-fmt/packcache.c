@@ -19,7 +19,7 @@
 #define HASH_DIGITS 32
 #define NAME_MAX_BYTES 64
 #define TEMPORARY "new-"             /* a name begins so until the file is whole */
-#define AGAIN_S (24 * 3600)          /* so exactly it is known when a file was used last */
+#define AGAIN_S 600                  /* so exactly it is known when a file was used last */
 
 struct packcache {
 	int dir_fd;

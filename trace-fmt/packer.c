@@ -18,7 +18,7 @@
 #define SPARES 16
 #define SPARE_MAX (1u << 20)
 #define STACK_BYTES (256u << 10)
-#define CACHE_MAX (UINT64_C(512) << 20)
+#define CACHE_MAX (UINT64_C(1024) << 20)
 
 struct job {
 	struct chunk_hdr h;

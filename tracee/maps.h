@@ -46,6 +46,9 @@ int maps_read(pid_t pid, struct maps *ret);
  */
 int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret);
 
+/** At least the shared ones of files that the process may write to; names may be missing. */
+int maps_read_written(pid_t pid, struct maps *ret);
+
 /**
  * The same from text in the format of /proc/PID/maps.
  *

@@ -44,11 +44,15 @@ static int list_add(struct list *l, const struct mapping *one, const char *name)
 	return 0;
 }
 
-/* The mapping at an address or above. -ENOENT: there is none; -ENOTTY: a kernel before 6.11. */
-static int query(int fd, uint64_t addr, char *name, struct mapping *ret)
+/* The mapping at an address or above, of those with these flags. -ENOENT: there is none; -ENOTTY: a kernel before 6.11. */
+static int query(int fd, uint64_t addr, uint64_t flags, char name[PATH_MAX], struct mapping *ret)
 {
-	struct map_query q = { .size = sizeof(q), .flags = MAP_QUERY_OR_NEXT, .addr = addr,
-			       .name_addr = (uintptr_t)name, .name_size = PATH_MAX };
+	struct map_query q = { .size = sizeof(q), .flags = MAP_QUERY_OR_NEXT | flags, .addr = addr };
+
+	if (!flags) {   /* a name is most of the work */
+		q.name_addr = (uintptr_t)name;
+		q.name_size = PATH_MAX;
+	}
 
 	name[0] = '\0';
 	if (ioctl(fd, MAP_QUERY_IOCTL, &q) < 0)
@@ -64,14 +68,14 @@ static int query(int fd, uint64_t addr, char *name, struct mapping *ret)
 	return 0;
 }
 
-static int query_all(int fd, uint64_t start, uint64_t end, struct list *l)
+static int query_all(int fd, uint64_t start, uint64_t end, uint64_t flags, struct list *l)
 {
 	char name[PATH_MAX];
 	struct mapping one;
 	int err = 0;
 
 	while (!err && start < end) {
-		err = query(fd, start, name, &one);
+		err = query(fd, start, flags, name, &one);
 		if (err == -ENOENT || (!err && one.start >= end))
 			return 0;
 		if (!err)
@@ -81,7 +85,7 @@ static int query_all(int fd, uint64_t start, uint64_t end, struct list *l)
 	return err;
 }
 
-int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
+static int read_some(pid_t pid, uint64_t start, uint64_t end, uint64_t flags, struct maps *ret)
 {
 	struct list l = { 0 };
 	autoclose int fd = procfile_open(pid, "maps");
@@ -89,7 +93,7 @@ int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
 
 	if (fd < 0)
 		return fd;
-	err = query_all(fd, start, end, &l);
+	err = query_all(fd, start, end, flags, &l);
 	if (err) {
 		maps_free(&l.m);
 		/* Whatever it dislikes, the text always says. */
@@ -99,4 +103,14 @@ int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
 		l.m.v[i].name = l.m.text + (size_t)l.m.v[i].name;
 	*ret = l.m;
 	return 0;
+}
+
+int maps_read_range(pid_t pid, uint64_t start, uint64_t end, struct maps *ret)
+{
+	return read_some(pid, start, end, 0, ret);
+}
+
+int maps_read_written(pid_t pid, struct maps *ret)
+{
+	return read_some(pid, 0, UINT64_MAX, MAP_QUERY_WRITE | MAP_QUERY_SHARED | MAP_QUERY_FILE, ret);
 }

@@ -51,6 +51,7 @@ enum map_query_flags {
 	MAP_QUERY_EXEC = 1 << 2,
 	MAP_QUERY_SHARED = 1 << 3,
 	MAP_QUERY_OR_NEXT = 1 << 4,
+	MAP_QUERY_FILE = 1 << 5,
 };
 
 #define UFFD_USER_MODE_ONLY_FLAG 1

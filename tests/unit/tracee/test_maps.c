@@ -202,6 +202,12 @@ static void maps_read_range_agrees_with_maps_read(void **state)
 	assert_int_equal(maps_read_range(getpid(), (uintptr_t)at + 7 * 4096, (uintptr_t)at + 8 * 4096, &part), 0);
 	assert_null(maps_find(&part, (uintptr_t)at + 7 * 4096));
 	maps_free(&part);
+	/* Of those the shared ones that can be written to are found. */
+	assert_int_equal(maps_read_written(getpid(), &part), 0);
+	m = maps_find(&part, (uintptr_t)at + 3 * 4096);
+	assert_non_null(m);
+	assert_true(m->shared && m->prot & PROT_WRITE && m->ino && m->end == (uintptr_t)at + 5 * 4096);
+	maps_free(&part);
 	munmap(at, 16 * 4096);
 	unlink(name);
 	close(fd);
