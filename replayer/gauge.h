@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include "replayer/session.h"
+#include "tracee/xstate.h"
 
 struct gauge;
 
@@ -14,7 +15,21 @@ struct gauge;
 struct gauge *gauge_new(const struct event *ev, uint64_t way_ns);
 void gauge_free(struct gauge *g);
 
-/** Look at the task, which is stopped and has had so much processor time; each time more. 0 or a negative error. */
+#define GAUGE_WINDOW_WORDS 128
+#define GAUGE_WORDS 8
+
+/* What is looked at: the same of the wanted state and of every other one. */
+struct gauge_state {
+	const struct user_regs_struct *regs;
+	uint64_t window[GAUGE_WINDOW_WORDS];   /* at the wanted state's window_addr */
+	uint64_t words[GAUGE_WORDS];           /* where its writes are */
+	uint8_t canon[XSTATE_MAX];
+};
+
+/** The task was in this state when it had had so much processor time; each time more. */
+void gauge_see(struct gauge *g, const struct gauge_state *state, uint64_t ran_ns);
+
+/** The same with a task that is stopped. 0 or a negative error. */
 int gauge_look(struct gauge *g, struct rtask *t, uint64_t ran_ns);
 
 #define GAUGE_MUTE (-1)   /* nothing tells */

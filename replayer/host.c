@@ -51,6 +51,7 @@ static int leave_rseq(void)
 /* In the new process: lay the stub, give up everything else, and stop. */
 static void host_main(int go_fd, bool trap_cpuid)
 {
+	sigset_t alarm;
 	char byte;
 	void *stub, *data;
 
@@ -65,6 +66,10 @@ static void host_main(int go_fd, bool trap_cpuid)
 	memcpy(stub, remote_stub, sizeof(remote_stub));
 	mprotect(stub, 0x1000, PROT_READ | PROT_EXEC);
 	syscall(SYS_close_range, 0, ~0u, 0);
+	/* Only timed.c waits for it. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_BLOCK, &alarm, NULL);
 	prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
 	if (trap_cpuid && syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) < 0)
 		_exit(125);

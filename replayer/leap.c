@@ -1,15 +1,13 @@
 #include "replayer/leap.h"
 
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <time.h>
 #include "common/err.h"
 #include "common/log.h"
 #include "replayer/gauge.h"
 #include "replayer/internal.h"
 #include "replayer/site_int.h"
+#include "replayer/timed.h"
 #include "tracee/cputime.h"
-#include "tracee/remote.h"
 
 #define COPY_NS 1500000ull       /* what a copy of the session costs, until one was made, */
 #define COPIED_PAGE_NS 1000ull   /* and each page that is then written to */
@@ -23,10 +21,11 @@
 #define SLOWNESS_MAX 1024        /* as slow as FXSAVE in a loop of two instructions */
 #define EVENT_NS 70000ull        /* what recording a clock point cost, at least */
 #define PAGE_NS 1500ull          /* and for each page */
-#define LOOK_NS 60000ull         /* stopping to look at a gauge */
+#define LOOK_NS 30000ull         /* stopping to look at a gauge */
+#define LOOKING_NS 500000ull     /* all looks on a way, */
 #define LOOKS_MAX 16
 #define MUTE_LOOKS 4             /* so many times at a gauge that tells nothing */
-#define GAUGED_REST_NS 120000ull /* what is not leapt over by a gauge, */
+#define GAUGED_REST_NS 50000ull  /* what is not leapt over by a gauge, */
 #define GAUGED_PARTS 8           /* or this part of the way if it is not known yet how slow the rest is */
 #define GAUGE_BAD (-2)           /* so bad that the time alone is used, */
 #define GAUGE_PAUSE 4            /* for so many leaps */
@@ -90,7 +89,7 @@ static unsigned slowness_of(const struct site_note *note)
 static bool is_worth(struct session *s, const struct site_note *note, uint64_t recorded)
 {
 	uint64_t rest = rest_ns(note, recorded), copy = *site_book_copy_ns(s->book);
-	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS + 4 * LOOK_NS;
+	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS + LOOKING_NS;
 
 	return slowness_of(note) > SLOWNESS_OF && rest < recorded &&
 	       (recorded - rest) / SLOWNESS_OF * (slowness_of(note) - SLOWNESS_OF) > cost;
@@ -187,65 +186,31 @@ void leap_missed(struct session *s, const struct event *ev, const struct leap *l
 	note->rest = (uint8_t)(2 * rest < REST_OF ? 2 * rest : REST_OF);
 }
 
-static bool has_stopped(pid_t tid)
+/*
+ * How much of a way to believe in. First looks tell of too long ones: the first strides are short, and of a copy, whose pages and
+ * caches are cold. What was recorded knows that better; but not how much of it the recorder and others had.
+ */
+static uint64_t careful(uint64_t left, uint64_t recorded_left)
 {
-	siginfo_t info = { 0 };
-
-	return waitid(P_PID, (id_t)tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid;
-}
-
-/* Until it has had so much processor time, however long others use that, or does not run any more. */
-static void sleep_while_running(pid_t tid, uint64_t start, uint64_t ns)
-{
-	uint64_t ran = 0;
-
-	do {
-		uint64_t left = ns - ran;
-		struct timespec rest = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
-
-		nanosleep(&rest, NULL);
-		ran = start ? cputime_of(tid) - start : ns;
-	} while (ran < ns && !has_stopped(tid));
-}
-
-/* Run the task for a time. 1: it is still on its way; 0: it came to something that stops it. */
-static int run_for(struct rtask *t, uint64_t ns)
-{
-	uint64_t start = cputime_of(t->host_tid);
-	struct stop st;
-	int err = rtask_flush(t);
-
-	t->at_entry = false;
-	if (!err)
-		err = remote_resume(t->host_tid, PTRACE_SYSEMU, 0);
-	if (err)
-		return err;
-	sleep_while_running(t->host_tid, start, ns);
-	ptrace(PTRACE_INTERRUPT, t->host_tid, 0, 0);
-	err = remote_wait(t->host_tid, &st);
-	if (!err && st.kind == TS_DEAD)
-		err = -RL_EGONE;
-	if (!err)
-		err = rtask_fetch(t);
-	return err ? err : st.kind == TS_INTERRUPT;
+	return recorded_left >= left ? left : at_least(recorded_left, left / 2);
 }
 
 /*
  * Run by a gauge: a part of what is left, as long as that is much. 1: it is near now; 0: it went too far, or to something
  * else; 2: nothing tells the way.
  */
-static int run_by_gauge(struct rtask *t, struct gauge *g, uint64_t step, struct leap *l)
+static int run_by_gauge(struct rtask *t, struct gauge *g, uint64_t recorded, struct leap *l)
 {
-	uint64_t start = cputime_of(t->host_tid), ran = 0, near_ns = l->rest_ns, there = 0;
+	uint64_t ran = 0, near_ns = l->rest_ns, there = 0, step = recorded / GAUGED_PARTS, more;
 	int err = gauge_look(g, t, 0);
 
 	for (int looks = 1; !err && looks <= LOOKS_MAX; looks++) {
 		int64_t left;
-		int got = run_for(t, step);
+		int got = run_for(t, step, &more);
 
 		if (got <= 0)
 			return got;
-		ran = cputime_of(t->host_tid) - start;
+		ran += more;
 		err = gauge_look(g, t, ran);
 		if (err || looks < 2)
 			continue;
@@ -266,7 +231,8 @@ static int run_by_gauge(struct rtask *t, struct gauge *g, uint64_t step, struct 
 		l->rest_ns = at_least((uint64_t)left, LOOK_NS);
 		if (l->rest_ns < near_ns + 2 * LOOK_NS)
 			return 1;
-		step = (l->rest_ns - near_ns) / 8 * 7;
+		step = looks == 2 ? careful(l->rest_ns, ran < recorded ? recorded - ran : 0) : l->rest_ns;
+		step = (at_least(step, near_ns + LOOK_NS) - near_ns) / 8 * 7;
 	}
 	return err ? err : 2;
 }
@@ -279,7 +245,7 @@ static int run_there(struct session *s, struct rtask *t, struct site_note *note,
 
 	if (g) {
 		l->rest_ns = gauged_rest_ns(note, recorded);
-		got = run_by_gauge(t, g, recorded / GAUGED_PARTS, l);
+		got = run_by_gauge(t, g, recorded, l);
 		gauge_free(g);
 		if (got != 2)
 			return got;
@@ -290,7 +256,7 @@ static int run_there(struct session *s, struct rtask *t, struct site_note *note,
 	}
 	l->gauged = false;
 	l->rest_ns = timed_rest_ns(note, recorded);
-	return ran + l->rest_ns < recorded ? run_for(t, recorded - l->rest_ns - ran) : 1;
+	return ran + l->rest_ns < recorded ? run_for(t, recorded - l->rest_ns - ran, &ran) : 1;
 }
 
 int leap_take(struct session *s, struct leap *ret)

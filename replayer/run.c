@@ -656,7 +656,7 @@ static int run_leaping(struct session *s, const struct run_ctl *ctl, struct run_
 
 #define PASS_NS 1000000u         /* looking at a wrong pass takes longer than the pass did */
 
-#define LEAPS 3   /* to one event, each shorter than the one before */
+#define LEAPS 2   /* to one event, each shorter than the one before */
 
 int run_to_event(struct session *s, const struct run_ctl *ctl, struct run_result *ret)
 {

@@ -6,7 +6,7 @@ import rlvtest as t
 
 DIR = os.path.join(t.GUESTS, "clock")
 THREADS = 4
-LARGE = ("copy", "rep")                    # 128 MB of memory, all compared at every clock point
+LARGE = ("copy", "rep")                    # two blocks of memory, all compared at every clock point
 AGAIN = ("maps",)                          # done twice, with an exec in between
 MILLISECONDS = {"handlers": 100}           # that a loop runs, natively; it takes a while until all timers are set
 SLICE_MIN_US, SLICE_MAX_US = 200, 10000    # slices vary from a quarter to twice of that
@@ -30,9 +30,9 @@ def any_slice_us(rnd, least=SLICE_MIN_US):
     return int(least * math.exp(rnd.random() * math.log(SLICE_MAX_US / least)))
 
 
-def record_and_replay(case, loop, build, slice_us, options=(), milliseconds=None, verify="full", **kw):
-    """Raises a Failure unless the program is content with its run, and the replay is exact."""
-    cmd = [program(build), loop, str(THREADS), str(milliseconds or MILLISECONDS.get(loop, 30)), "1" if loop in AGAIN else "0"]
+def record_and_replay(case, loop, build, slice_us, options=(), milliseconds=None, verify="full", block_mb=64, **kw):
+    """Raises a Failure unless the program is content with its run, and the replay is exact. @block_mb: of each of two blocks of the large ones."""
+    cmd = [program(build), loop, str(THREADS), str(milliseconds or MILLISECONDS.get(loop, 30)), "1" if loop in AGAIN else "0", str(block_mb)]
     recorded = case.record(cmd, ["--verify", verify, "--slice-us", str(slice_us), *options], **kw)
     if recorded.status or b"EXIT-SUCCESS" not in recorded.out:
         raise t.Failure("it ended with status %d\n%s" % (recorded.status, t.tail(recorded.out + recorded.err)))

@@ -1,7 +1,7 @@
 /*
- * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS [AGAIN]]]. Each thread
+ * The loops that are hard to stop in at an exact instruction. Usage: loops NAME [THREADS [MILLISECONDS [AGAIN [MEGABYTES]]]]. Each thread
  * runs the loop until somebody's clock says stop; what it counted is printed, so every wrong stop shows. Then the program may exec
- * itself and do it again. Without a NAME: all names.
+ * itself and do it again. MEGABYTES: of each of two blocks of the loops that fill and copy such. Without a NAME: all names.
  */
 #include "../guest.h"
 #include <pthread.h>
@@ -111,8 +111,8 @@ static uint64_t hash_bytes(const unsigned char *p, size_t n)
 }
 
 /* All threads fill and copy the same two blocks: what is found in them depends on each preemption. */
-enum { BLOCK = 64 << 20 };
 static unsigned char *block[2];
+static size_t block_bytes = 64 << 20;
 
 static uint64_t loop_copy(int no)
 {
@@ -120,9 +120,9 @@ static uint64_t loop_copy(int no)
 	uint64_t h = (uint64_t)no;
 
 	for (int i = 0; !stop || i < 1; i++) {
-		memset(a, i + no, BLOCK);
-		memcpy(b, a, BLOCK);
-		h += hash_bytes(b, BLOCK);
+		memset(a, i + no, block_bytes);
+		memcpy(b, a, block_bytes);
+		h += hash_bytes(b, block_bytes);
 		rounds[no]++;
 	}
 	return h;
@@ -135,13 +135,13 @@ static uint64_t loop_rep(int no)
 
 	for (int i = 0; !stop || i < 1; i++) {
 		void *d = a, *s = a;
-		size_t n = BLOCK;
+		size_t n = block_bytes;
 
 		__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(i + no) : "memory");
 		d = b;
-		n = BLOCK;
+		n = block_bytes;
 		__asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
-		h += hash_bytes(b, BLOCK);
+		h += hash_bytes(b, block_bytes);
 		rounds[no]++;
 	}
 	return h;
@@ -572,8 +572,10 @@ int main(int argc, char **argv)
 		return 0;
 	CHECK(chosen && n > 0 && n <= 64);
 	if (chosen == loop_copy || chosen == loop_rep) {
-		block[0] = malloc(BLOCK);
-		block[1] = malloc(BLOCK);
+		if (argc > 5)
+			block_bytes = (size_t)atoi(argv[5]) << 20;
+		block[0] = malloc(block_bytes);
+		block[1] = malloc(block_bytes);
 		CHECK(block[0] && block[1]);
 	}
 	start = now_us();
