@@ -157,7 +157,9 @@ struct agent_ctl {
 	uint32_t segv;         /* enum agent_segv: what the calls in the buffer did to the task's mask */
 	uint64_t old_mask;     /* AGENT_MASK_DUE: an rt_sigprocmask is about to be made; not 0: it was */
 	uint32_t masked;       /* the recorder has signals blocked: no call to which that matters may be made */
-	uint8_t unused[44];
+	uint32_t unused1;
+	uint64_t copy_dev;     /* st_dev of files that stand for such of /proc, and are filled when they are read; 0: there are none */
+	uint8_t unused[32];
 	uint8_t xsave[4096 - 128];   /* what the processor saves, before it is put into the program's memory: multiple of 64 */
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];

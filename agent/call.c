@@ -50,7 +50,7 @@ static uint8_t class_of(const struct agent_ctl *ctl, long fd, const struct stat 
 {
 	unsigned bit;
 
-	if (st->st_dev == ctl->proc_dev || (S_ISREG(st->st_mode) && !st->st_size && is_proc_fs(fd, __NR_fstatfs)))
+	if (st->st_dev == ctl->proc_dev || st->st_dev == ctl->copy_dev || (S_ISREG(st->st_mode) && !st->st_size && is_proc_fs(fd, __NR_fstatfs)))
 		return 0;
 	if (S_ISDIR(st->st_mode))
 		return AGENT_FD_DIR | AGENT_FD_CLOSE;

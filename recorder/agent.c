@@ -153,7 +153,7 @@ static uint8_t class_of_file(const struct recording *r, const char *path, const 
 		return AGENT_FD_READ | AGENT_FD_WRITE;
 	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
 		return AGENT_FD_STREAM;
-	if (is_proc(r, path, st))
+	if (is_proc(r, path, st) || proc_is_copy(r, st))
 		return AGENT_FD_SLOW;
 	if (S_ISDIR(st->st_mode))
 		return AGENT_FD_DIR;
@@ -205,6 +205,14 @@ void agent_watch_file(struct recording *r, uint64_t ino)
 	}
 }
 
+void agent_note_copies(const struct recording *r, struct mm *mm)
+{
+	if (!mm->agent)
+		return;
+	(void)mem_write(mm->mem_fd, CTL(copy_dev), &r->copy_dev, sizeof(r->copy_dev));
+	forget_fds(mm);
+}
+
 /* The files that agent_watch_file was told of, and our own output. */
 static int put_inos(struct recording *r, struct mm *mm)
 {
@@ -243,7 +251,7 @@ int agent_map(struct recording *r, struct task *t)
 {
 	size_t n = (size_t)(agent_image_end - agent_image);
 	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev,
-				 .tsc = t->mm->tsc_own ? AGENT_TSC_STOPS : AGENT_TSC_READS };
+				 .copy_dev = r->copy_dev, .tsc = t->mm->tsc_own ? AGENT_TSC_STOPS : AGENT_TSC_READS };
 	int err;
 
 	if (!agent_used(r))

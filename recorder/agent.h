@@ -68,6 +68,8 @@ int vdso_hidden(struct task *t);
 /** If t has faulted in the agent, over a bad pointer of the program's: let it make its own call instead. */
 bool agent_faulted(struct task *t, int sig);
 
+/** The program has open, now or soon, what stands for a file of /proc: see prochide.c. */
+void agent_note_copies(const struct recording *r, struct mm *mm);
 /** A file is mapped: from now on, writes to it must be seen. */
 void agent_watch_file(struct recording *r, uint64_t ino);
 

@@ -145,7 +145,6 @@ struct task {
 	uint64_t robust_list;           /* set_robust_list(2) */
 	struct stack_range stack;       /* its stack, if certain; start == end: unknown */
 	int stat_fd;                    /* /proc/PID/task/TID/stat; -1: not open yet */
-	uint64_t hidden_bytes;          /* that the kernel wrote behind those that its present call is said to have read */
 	struct sys_ranges kept;         /* argument structures as they were before the call; `from`: where in kept_bytes */
 	struct buf kept_bytes;
 	struct learn_page *learn;       /* argument pages before a call whose outputs are not known */
@@ -215,6 +214,8 @@ struct recording {
 	uint32_t n_known_calls;         /* places of calls in files that are patched wherever they are mapped */
 	struct sec_filter *filters;     /* all there are */
 	uint64_t proc_dev;              /* st_dev of /proc */
+	struct proc_copies *copies;     /* of prochide.c */
+	uint64_t copy_dev;              /* st_dev of its copies; 0: there are none */
 
 	struct clock_places *places;    /* of clock_step.c */
 	uint64_t slice_cpu_ns;          /* processor time of the current task when its slice began */
@@ -374,9 +375,26 @@ int written_now(struct task *t, struct page_list *l);
 void keep_args(struct task *t);
 struct sys_mem kept_memory(struct task *t);
 
-/* prochide.c: what /proc says of recorded processes. A call has ended: t->call; before its event is made */
-void proc_hide_maps(struct recording *r, struct task *t);
-void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_struct *regs);
+/* prochide.c: what /proc says of recorded processes. A call has ended, t->call, and its event is made; or one begins */
+void proc_hide_opened(struct recording *r, struct task *t);
+void proc_hide_read(struct recording *r, struct task *t);
+/* Whether a file of the program's is such a copy of one in /proc. */
+bool proc_is_copy(const struct recording *r, const struct stat *st);
+void proc_hide_free(struct recording *r);
+
+/* proctext.c: the text of such a file, and what it would be if nobody recorded */
+struct proc_text {
+	struct recording *r;
+	const struct task *viewer;      /* who reads it */
+	struct task *of;                /* of whom it tells; NULL: not recorded */
+	struct buf text;                /* followed by a zero */
+};
+/* A name of such files, as a constant; NULL: it is none. */
+const char *proc_text_known(const char *name);
+/* False: nothing is to be hidden there. */
+bool proc_text_edit(struct proc_text *p, const char *name);
+/* The auxiliary vector: the vDSO must not exist. */
+void proc_text_auxv(uint8_t *bytes, size_t n);
 
 /* quirks.c: calls whose effect on the program differs from what the kernel would do */
 void quirk_entry(struct recording *r, struct task *t);

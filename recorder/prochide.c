@@ -1,7 +1,7 @@
 /*
- * What /proc says of recorded processes: without the pages that relive has put there, and without their tracer. A list of
- * mappings is replaced, when it is opened, by a file without these: its lines arrive in pieces of any length, and
- * whether one is to be shown can be told only of the whole. A status is put right in what was read of it.
+ * What /proc says of recorded processes: without the pages that relive has put there, and without their tracer. Such a file is
+ * replaced, when it is opened, by a copy without these: its text arrives in pieces of any length, and what is to be shown can be
+ * told only of the whole. When it is read from its beginning, the copy is made anew.
  */
 #include "recorder/agent_int.h"
 
@@ -15,71 +15,32 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "common/scope.h"
+#include "tracee/procfile.h"
 
-#define LISTS_BYTES_MAX (64u << 20)   /* longer ones stay as they are */
-#define STATUS_MAX 4096
+#define BYTES_MAX (64u << 20)   /* longer files stay as they are */
+#define COPIES_MAX 32           /* more at once, and the oldest ones stay as they were read last */
 
-/* ---- lists of mappings ---- */
+/* A file of /proc that the program has open, as far as it knows. */
+struct proc_copy {
+	uint64_t dev, ino;      /* the copy's */
+	int from, to;           /* both, as ours */
+	const char *name;
+	pid_t of;
+};
 
-static bool is_ours(uint64_t addr, const struct agent_mm *a)
+struct proc_copies {
+	struct proc_copy v[COPIES_MAX];
+	unsigned n;             /* all that there were */
+};
+
+static int read_all(int fd, struct buf *text)
 {
-	if (addr >= RL_BASE && addr < RL_END)
-		return true;
-	for (size_t i = 0; a && i < a->n_blocks; i++) {
-		if (a->blocks[i].addr == addr)
-			return true;
-	}
-	return false;
-}
-
-/* A line that begins a mapping's entry: its address, in lower case, and `-` or a blank. */
-static bool begins_entry(const char *line, uint64_t *ret_addr)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*line) && !(*line >= 'a' && *line <= 'f'))
-		return false;
-	*ret_addr = strtoull(line, &end, 16);
-	return *end == '-' || *end == ' ';
-}
-
-/* Drop our entries, in place. False: there is none, so that this is not a process that runs under relive. */
-static bool drop_ours(struct buf *text, const struct agent_mm *a)
-{
-	char *to = (char *)text->p, *from = to, *end = to + text->n;
-	bool dropping = false, ours = false;
-
-	while (from < end) {
-		char *nl = memchr(from, '\n', (size_t)(end - from));
-		size_t n = (size_t)((nl ? nl + 1 : end) - from);
-		uint64_t addr;
-
-		if (begins_entry(from, &addr)) {
-			dropping = is_ours(addr, a);
-			ours = ours || addr == RL_BASE;
-		}
-		if (!dropping) {
-			memmove(to, from, n);
-			to += n;
-		}
-		from += n;
-	}
-	text->n = (size_t)(to - (char *)text->p);
-	return ours;
-}
-
-static int read_all(const char *path, struct buf *text)
-{
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
-	if (fd < 0)
-		return -errno;
 	do {
-		if (text->n > LISTS_BYTES_MAX || buf_reserve(text, 65536 + 1))
+		if (text->n > BYTES_MAX || buf_reserve(text, 65536 + 1))
 			return -ENOMEM;
-		n = read(fd, text->p + text->n, 65536);
+		n = pread(fd, text->p + text->n, 65536, (off_t)text->n);
 		if (n > 0)
 			text->n += (size_t)n;
 	} while (n > 0);
@@ -87,21 +48,25 @@ static int read_all(const char *path, struct buf *text)
 	return n < 0 ? -errno : 0;
 }
 
-static int fill(pid_t tid, int fd, const struct buf *text)
+static int write_all(int fd, const struct buf *text)
 {
-	char path[64];
-	autoclose int own = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
-	own = open(path, O_RDWR | O_CLOEXEC);
-	for (size_t done = 0; own >= 0 && done < text->n; ) {
-		ssize_t n = write(own, text->p + done, text->n - done);
+	for (size_t done = 0; done < text->n; ) {
+		ssize_t n = pwrite(fd, text->p + done, text->n - done, (off_t)done);
 
 		if (n <= 0)
 			return -EIO;
 		done += (size_t)n;
 	}
-	return own < 0 || fcntl(own, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ? -errno : 0;
+	return ftruncate(fd, (off_t)text->n) ? -errno : 0;
+}
+
+/* What the program is to read there now. */
+static int copy_text(const struct proc_copy *c, struct proc_text *p, bool *ret_edited)
+{
+	int err = read_all(c->from, &p->text);
+
+	*ret_edited = !err && proc_text_edit(p, c->name);
+	return err;
 }
 
 static int64_t call_of_ours(struct task *t, long nr, uint64_t a, uint64_t b, uint64_t c)
@@ -112,41 +77,100 @@ static int64_t call_of_ours(struct task *t, long nr, uint64_t a, uint64_t b, uin
 	return err ? err : ret;
 }
 
-static void put_in_place(struct task *t, uint64_t fd, const char *name, const struct buf *text)
+static int64_t call_with_name(struct task *t, long nr, const char *name, uint64_t arg)
 {
-	int64_t flags, new;
+	int err = mem_write(t->mm->mem_fd, RL_DATA, name, strlen(name) + 1);
 
-	if (mem_write(t->mm->mem_fd, RL_DATA, name, strlen(name) + 1))
-		return;
-	flags = call_of_ours(t, SYS_fcntl, fd, F_GETFD, 0);
-	new = flags < 0 ? flags : call_of_ours(t, SYS_memfd_create, RL_DATA, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
-	if (new < 0)
-		return;
-	if (fill(t->tid, (int)new, text) == 0)
-		(void)call_of_ours(t, SYS_dup3, (uint64_t)new, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-	(void)call_of_ours(t, SYS_close, (uint64_t)new, 0, 0);
+	return err ? err : call_of_ours(t, nr, RL_DATA, arg, 0);
 }
 
-/* The agent's memory in the process whose file in /proc this is; /proc/PID/NAME or /proc/PID/task/TID/NAME. */
-static const struct agent_mm *agent_of(struct recording *r, const struct task *viewer, const struct stat *st, const char *path, const char *name)
+/* What /proc says of a descriptor: "" if there is none. */
+static void descriptor_info(pid_t tid, uint64_t fd, char ret[256])
+{
+	char file[32];
+
+	snprintf(file, sizeof(file), "fdinfo/%d", (int)fd);
+	(void)procfile_read(tid, file, ret, 256);
+}
+
+static int open_of(pid_t tid, uint64_t fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, (int)fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static void forget(struct proc_copy *c)
+{
+	close(c->from);
+	close(c->to);
+}
+
+/* Our side of it is kept, so that it can be filled again. */
+static void keep(struct recording *r, struct task *t, const struct proc_copy *new)
+{
+	struct proc_copy *c;
+
+	if (!r->copies)
+		r->copies = calloc(1, sizeof(*r->copies));
+	if (!r->copies) {
+		close(new->from);
+		close(new->to);
+		return;
+	}
+	c = &r->copies->v[r->copies->n++ % COPIES_MAX];
+	if (r->copies->n > COPIES_MAX)
+		forget(c);
+	*c = *new;
+	r->copy_dev = new->dev;
+	agent_note_copies(r, t->mm);
+}
+
+void proc_hide_free(struct recording *r)
+{
+	for (unsigned i = 0; r->copies && i < COPIES_MAX && i < r->copies->n; i++)
+		forget(&r->copies->v[i]);
+	free(r->copies);
+}
+
+/* The copy, empty, in place of the file; read only, as that was. 0 or negative. */
+static int put_in_place(struct task *t, uint64_t fd, unsigned flags, struct proc_copy *c)
+{
+	int64_t new = call_with_name(t, SYS_memfd_create, c->name, MFD_CLOEXEC), reader;
+	char name[64];
+	struct stat st;
+
+	if (new < 0)
+		return (int)new;
+	c->to = open_of(t->tid, (uint64_t)new, O_RDWR);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", (int)new);
+	reader = call_with_name(t, SYS_open, name, O_RDONLY | O_CLOEXEC);
+	if (c->to >= 0 && fstat(c->to, &st) == 0) {
+		c->dev = st.st_dev;
+		c->ino = st.st_ino;
+		(void)call_of_ours(t, SYS_dup3, (uint64_t)(reader < 0 ? new : reader), fd, flags & O_CLOEXEC);
+	}
+	if (reader >= 0)
+		(void)call_of_ours(t, SYS_close, (uint64_t)reader, 0, 0);
+	(void)call_of_ours(t, SYS_close, (uint64_t)new, 0, 0);
+	return c->to < 0 ? -EBADF : 0;
+}
+
+/* The task whose file in /proc this is; /proc/PID/NAME or /proc/PID/task/TID/NAME. NULL: it is not recorded. */
+static struct task *owner(struct recording *r, const struct task *viewer, const struct stat *st, const char *path, const char *name)
 {
 	const char *p = name - 1;
-	const struct task *t;
 
 	while (p > path && isdigit((unsigned char)p[-1]))
 		p--;
-	t = task_by_proc_number(r, viewer, st, (pid_t)strtol(p, NULL, 10));
-	return t && t->mm ? t->mm->agent : NULL;
+	return isdigit((unsigned char)*p) ? task_by_proc_number(r, viewer, st, (pid_t)strtol(p, NULL, 10)) : NULL;
 }
 
-static bool is_list(const char *name)
+/* The file behind a descriptor, if it is one of /proc: its last name. */
+static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, char target[256], struct stat *st)
 {
-	return !strcmp(name, "maps") || !strcmp(name, "smaps") || !strcmp(name, "numa_maps");
-}
-
-/* The file behind a descriptor, if it is one of /proc. */
-static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, char path[64], char target[256], struct stat *st)
-{
+	char path[64];
 	const char *slash;
 	ssize_t n;
 
@@ -156,94 +180,103 @@ static const char *proc_file(const struct recording *r, pid_t tid, uint64_t fd, 
 		return NULL;
 	target[n] = 0;
 	slash = strrchr(target, '/');
-	return slash && slash > target && stat(path, st) == 0 && is_proc(r, path, st) ? slash + 1 : NULL;
+	return slash && slash > target && proc_text_known(slash + 1) && stat(path, st) == 0 && is_proc(r, path, st) ? slash + 1 : NULL;
 }
 
-void proc_hide_maps(struct recording *r, struct task *t)
+void proc_hide_opened(struct recording *r, struct task *t)
 {
-	char path[64], target[256];
+	struct proc_copy c = { .from = -1, .to = -1 };
+	struct proc_text p = { .r = r, .viewer = t };
+	uint64_t fd = (uint64_t)t->call.ret;
+	char target[256], info[256];
 	const char *name;
-	struct buf text = { 0 };
 	struct stat st;
+	unsigned flags;
 	int nr = t->call.nr;
+	bool edited;
 
 	if ((nr != SYS_open && nr != SYS_openat && nr != SYS_openat2) || t->call.ret < 0)
 		return;
-	name = proc_file(r, t->tid, (uint64_t)t->call.ret, path, target, &st);
-	if (name && is_list(name) && read_all(path, &text) == 0 && drop_ours(&text, agent_of(r, t, &st, target, name)))
-		put_in_place(t, (uint64_t)t->call.ret, name, &text);
-	buf_free(&text);
-}
-
-/* ---- status ---- */
-
-/* The line that begins with a name, whole, and its number; NULL: it is not there. */
-static char *line_of(char *text, const char *name, char **ret_value, char **ret_end)
-{
-	char *at = strstr(text, name);
-
-	if (!at || (at > text && at[-1] != '\n'))
-		return NULL;
-	*ret_value = at + strlen(name);
-	*ret_end = strchr(at, '\n');
-	return *ret_end ? at : NULL;
-}
-
-static void set_value(char *value, char *end, unsigned long v)
-{
-	char digits[24];
-	size_t n = (size_t)snprintf(digits, sizeof(digits), "%lu", v);
-
-	if (n > (size_t)(end - value))
+	name = proc_file(r, t->tid, fd, target, &st);
+	if (!name)
 		return;
-	memcpy(value, digits, n);
-	memmove(value + n, end, strlen(end) + 1);
+	descriptor_info(t->tid, fd, info);
+	flags = (unsigned)procfile_number(info, "\nflags:", 8);
+	if (flags & O_PATH)
+		return;
+	c.name = proc_text_known(name);
+	p.of = owner(r, t, &st, target, name);
+	c.of = p.of ? p.of->tid : 0;
+	c.from = open_of(t->tid, fd, O_RDONLY);
+	if (c.from >= 0 && copy_text(&c, &p, &edited) == 0 && edited && put_in_place(t, fd, flags, &c) == 0 && write_all(c.to, &p.text) == 0)
+		keep(r, t, &c);
+	else if (c.from >= 0)
+		forget(&c);
+	buf_free(&p.text);
 }
 
-/* The recorder is the tracer only of what it records; in a process namespace of the program's nobody sees it. */
-static bool edit_status(struct recording *r, const struct task *viewer, const struct stat *st, char *text)
+static const struct proc_copy *copy_of(const struct recording *r, uint64_t dev, uint64_t ino)
 {
-	const struct task *of = NULL;
-	char *value, *end;
-	pid_t tracer;
-
-	if (line_of(text, "Pid:\t", &value, &end))
-		of = task_by_proc_number(r, viewer, st, (pid_t)strtol(value, NULL, 10));
-	if (!line_of(text, "TracerPid:\t", &value, &end))
-		return false;
-	tracer = (pid_t)strtol(value, NULL, 10);
-	if (tracer != getpid() && (tracer || !of))
-		return false;
-	set_value(value, end, 0);
-	if (r->outer_filter || !of)
-		return true;
-	if (line_of(text, "Seccomp:\t", &value, &end))
-		set_value(value, end, of->filters ? 2 : of->sec_strict);
-	if (line_of(text, "Seccomp_filters:\t", &value, &end))
-		set_value(value, end, seccomp_n_filters(of));
-	return true;
+	for (unsigned i = 0; r->copies && i < COPIES_MAX && i < r->copies->n; i++) {
+		if (r->copies->v[i].ino == ino && r->copies->v[i].dev == dev)
+			return &r->copies->v[i];
+	}
+	return NULL;
 }
 
-/* In what a read has just brought; it becomes shorter, and the file's position knows nothing of it. */
-void proc_hide_tracer(struct recording *r, struct task *t, struct user_regs_struct *regs)
+bool proc_is_copy(const struct recording *r, const struct stat *st)
 {
-	uint64_t at = t->have_plan ? t->plan.arg[1] : t->call.arg[1];
-	int64_t n = (int64_t)regs->rax;
-	char text[STATUS_MAX + 1], path[64], target[256];
+	return copy_of(r, st->st_dev, st->st_ino);
+}
+
+/* A call that reads from the beginning of what a descriptor stands for. */
+static bool reads_from_start(const struct task *t)
+{
+	char info[256];
+
+	switch (t->call.nr) {
+	case SYS_pread64:
+	case SYS_preadv:
+		return !t->call.arg[3];
+	case SYS_preadv2:
+		if (t->call.arg[3] != -1ull)
+			return !t->call.arg[3];
+	/* fallthrough */
+	case SYS_read:
+	case SYS_readv:
+		descriptor_info(t->tid, t->call.arg[0], info);
+		return !procfile_number(info, "pos:", 10);
+	}
+	return false;
+}
+
+static bool is_read(int nr)
+{
+	return nr == SYS_read || nr == SYS_pread64 || nr == SYS_readv || nr == SYS_preadv || nr == SYS_preadv2;
+}
+
+void proc_hide_read(struct recording *r, struct task *t)
+{
+	const struct proc_copy *c;
+	struct proc_text p = { .r = r, .viewer = t };
+	char path[64];
 	struct stat st;
-	const char *name;
+	bool edited;
+	int err;
 
-	t->hidden_bytes = 0;
-	if ((t->call.nr != SYS_read && t->call.nr != SYS_pread64) || n <= 0 || n > STATUS_MAX || t->skipped ||
-	    mem_read(t->mm->mem_fd, at, text, (size_t)n))
+	if (!r->copies || !is_read(t->call.nr))
 		return;
-	text[n] = 0;
-	if (!strstr(text, "TracerPid:\t"))
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, (int)t->call.arg[0]);
+	c = stat(path, &st) ? NULL : copy_of(r, st.st_dev, st.st_ino);
+	if (!c || !reads_from_start(t))
 		return;
-	name = proc_file(r, t->tid, t->call.arg[0], path, target, &st);
-	if (!name || strcmp(name, "status") != 0 || !edit_status(r, t, &st, text) ||
-	    mem_write(t->mm->mem_fd, at, text, strlen(text)))
-		return;
-	regs->rax = strlen(text);
-	t->hidden_bytes = (uint64_t)n - regs->rax;
+	p.of = task_by_tid(r, c->of);
+	err = copy_text(c, &p, &edited);
+	if (err) {   /* such as that there is no such process any more */
+		t->skipped = true;
+		t->forced = err;
+	} else {
+		(void)write_all(c->to, &p.text);
+	}
+	buf_free(&p.text);
 }

@@ -19,6 +19,9 @@
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
+#ifndef PR_GET_AUXV
+#define PR_GET_AUXV 0x41555856
+#endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
@@ -231,6 +234,19 @@ static void exit_getaffinity(struct recording *r, struct task *t)
 		ev_write_bytes(r, t->no, t->call.arg[2], &target->cpus, n);
 }
 
+/* The kernel's own copy of what the program found on its stack. */
+static void exit_get_auxv(struct recording *r, struct task *t)
+{
+	uint8_t bytes[1024];
+	size_t n = t->call.arg[2] < (uint64_t)t->call.ret ? (size_t)t->call.arg[2] : (size_t)t->call.ret;
+
+	if (t->call.ret <= 0 || n > sizeof(bytes) || mem_read(t->mm->mem_fd, t->call.arg[1], bytes, n))
+		return;
+	proc_text_auxv(bytes, n);
+	if (mem_write(t->mm->mem_fd, t->call.arg[1], bytes, n) == 0)
+		ev_write_bytes(r, t->no, t->call.arg[1], bytes, n);
+}
+
 /* The time stamp counter traps to us, not to the program. */
 static void exit_get_tsc(struct recording *r, struct task *t)
 {
@@ -258,6 +274,8 @@ void quirk_exit(struct recording *r, struct task *t)
 	nested_exit(r, t);
 	if (t->call.nr == SYS_prctl && t->call.arg[0] == PR_GET_TSC)
 		exit_get_tsc(r, t);
+	if (t->call.nr == SYS_prctl && t->call.arg[0] == PR_GET_AUXV)
+		exit_get_auxv(r, t);
 	if (t->call.nr == SYS_rt_sigaction)
 		signal_note_action(t);
 	if (t->call.nr == SYS_personality && t->call.ret >= 0 && (uint32_t)t->call.arg[0] != 0xffffffff)

@@ -168,6 +168,7 @@ static void drop_all(struct recording *r)
 		free(e);
 	}
 	seccomp_free(r);
+	proc_hide_free(r);
 	buf_free(&r->ev_bytes);
 	free(r->writes);
 	free(r->asops);

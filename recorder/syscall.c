@@ -212,6 +212,8 @@ void syscall_entry(struct recording *r, struct task *t)
 	seccomp_entry(r, t);
 	if (!t->skipped)
 		quirk_entry(r, t);
+	if (!t->skipped)
+		proc_hide_read(r, t);
 	aspace_before(r, t);
 	may_block = !t->skipped && !is_alone(r) && sys_may_block(&t->call, &mem);
 	if (may_block && !t->have_plan)
@@ -302,8 +304,6 @@ static void put_outputs(struct recording *r, struct task *t, const struct sys_ca
 		land_outputs(t, &out);
 	for (size_t i = 0; i < out.n; i++)
 		ev_write_memory(r, t, out.v[i].addr, out.v[i].len);
-	if (t->hidden_bytes && !t->have_plan)
-		ev_write_memory(r, t, c->arg[1] + (uint64_t)c->ret, t->hidden_bytes);
 	sys_ranges_free(&out);
 	learn_after(r, t);
 }
@@ -385,7 +385,6 @@ void syscall_exit(struct recording *r, struct task *t)
 		return;
 	regs = kernel;
 	program_regs(t, &regs);
-	proc_hide_tracer(r, t, &regs);
 	c.ret = (int64_t)regs.rax;
 	t->call.ret = c.ret;
 	t->state = TASK_READY;
@@ -409,7 +408,7 @@ void syscall_exit(struct recording *r, struct task *t)
 	t->call_end = regs.rip;
 	if (t->call.nr == SYS_rt_sigreturn)
 		pace_returned(t);
-	proc_hide_maps(r, t);
+	proc_hide_opened(r, t);
 	agent_called(r, t);
 	tsc_settle(t);
 	seccomp_exit(r, t);
