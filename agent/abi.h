@@ -125,6 +125,7 @@ enum agent_fd {
 	AGENT_FD_DIR = 4,
 	AGENT_FD_STREAM = 8,   /* a pipe or socket: to be tried without waiting */
 	AGENT_FD_CLOSE = 16,   /* closing it does not wait */
+	AGENT_FD_EVENTS = 32,  /* eventfd(2) and the like */
 	AGENT_FD_SLOW = 0x80,  /* always the traced path */
 };
 
@@ -134,6 +135,10 @@ enum agent_tsc {
 	AGENT_TSC_READS,
 	AGENT_TSC_SWITCHES,    /* it traps, but where the agent allows it for a moment */
 };
+
+#define AGENT_MESSAGES 8u         /* in one call, at most */
+#define AGENT_NAME_MAX 128u       /* struct sockaddr_storage */
+#define AGENT_CONTROL_MAX 1024u   /* more than that is traced */
 
 /* No signal mask: SIGKILL cannot be blocked. */
 #define AGENT_MASK_DUE UINT64_MAX
@@ -163,6 +168,7 @@ struct agent_ctl {
 	uint8_t xsave[4096 - 128];   /* what the processor saves, before it is put into the program's memory: multiple of 64 */
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];
+	uint32_t in[2 * AGENT_MESSAGES];    /* lengths that the present call overwrites: of names and of control data */
 };
 
 /*

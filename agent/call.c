@@ -17,72 +17,12 @@
 #include <linux/wait.h>
 #include "agent/call.h"
 
-#define MSG_DONTWAIT_ 0x40
-#define MSG_FLAGS_KNOWN 0x4042ull   /* MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK */
-#define SMALL_WRITE 4096ull         /* a pipe takes that much whole or not at all: PIPE_BUF */
 #define POLL_MAX 64
-
-static long raw(const struct agent_frame *f)
-{
-	return agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)f->r10, (long)f->r8, (long)f->r9, (long)f->rax);
-}
-
-/* Make a call that cannot block, and of which nobody needs to know but its outputs. */
-static int make(struct agent_ctl *ctl, struct agent_frame *f, uint64_t out_bytes)
-{
-	if (!agent_has_room(ctl, out_bytes))
-		return AGENT_TRACED;
-	return agent_commit(ctl, f, raw(f));
-}
-
-/* ---- descriptors ---- */
-
-/* /proc may be mounted several times, each time with another device. Its files claim to be empty. */
-static bool is_proc_fs(long what, long nr)
-{
-	long fs[16];   /* struct statfs: 120 bytes, its type first */
-
-	return agent_syscall(what, (long)fs, 0, 0, 0, 0, nr) == 0 && fs[0] == PROC_SUPER_MAGIC;
-}
-
-/* Files that claim to be empty may be a kernel's way to hand out data that it waits for. */
-static uint8_t class_of(const struct agent_ctl *ctl, long fd, const struct stat *st)
-{
-	unsigned bit;
-
-	if (st->st_dev == ctl->proc_dev || st->st_dev == ctl->copy_dev || (S_ISREG(st->st_mode) && !st->st_size && is_proc_fs(fd, __NR_fstatfs)))
-		return 0;
-	if (S_ISDIR(st->st_mode))
-		return AGENT_FD_DIR | AGENT_FD_CLOSE;
-	bit = agent_ino_bit(st->st_ino);
-	if (S_ISFIFO(st->st_mode))
-		return ctl->inos[bit / 8] >> bit % 8 & 1 ? 0 : AGENT_FD_STREAM | AGENT_FD_CLOSE;
-	if (!S_ISREG(st->st_mode))
-		return 0;
-	return (uint8_t)(AGENT_FD_CLOSE | (st->st_size > 0 ? AGENT_FD_READ : 0) |
-			 (ctl->inos[bit / 8] >> bit % 8 & 1 ? 0 : AGENT_FD_WRITE));
-}
-
-static uint8_t fd_class(struct agent_ctl *ctl, uint64_t fd)
-{
-	struct stat st;
-
-	if (fd >= AGENT_FDS || ctl->fds_off)
-		return 0;
-	if (!ctl->fd_class[fd] && agent_syscall((long)fd, (long)&st, 0, 0, 0, 0, __NR_fstat) == 0)
-		ctl->fd_class[fd] = class_of(ctl, (long)fd, &st);
-	return ctl->fd_class[fd];
-}
+#define SELECT_MAX 1024
 
 static bool is(struct agent_ctl *ctl, uint64_t fd, uint8_t classes)
 {
-	return fd_class(ctl, fd) & classes;
-}
-
-static void forget(struct agent_ctl *ctl, uint64_t fd)
-{
-	if (fd < AGENT_FDS)
-		ctl->fd_class[fd] = 0;
+	return agent_fd_class(ctl, fd) & classes;
 }
 
 static int make_if(struct agent_ctl *ctl, struct agent_frame *f, uint8_t classes, uint64_t out_bytes)
@@ -96,171 +36,17 @@ static int made(struct agent_ctl *ctl, struct agent_frame *f, long result)
 	return agent_commit(ctl, f, result);
 }
 
-struct iovec {
-	uint64_t base, len;
-};
-
-/*
- * A call was tried without waiting. Having to wait is no result, unless the program does not want to wait either; all
- * others are: an error of a socket is told once.
- */
-static int tried(struct agent_ctl *ctl, struct agent_frame *f, long n, bool waits)
-{
-	if (n == -EOPNOTSUPP) {
-		ctl->fd_class[f->rdi] = AGENT_FD_SLOW;
-		return AGENT_TRACED;
-	}
-	if (n == -EAGAIN && waits) {
-		long flags = agent_syscall((long)f->rdi, F_GETFL, 0, 0, 0, 0, __NR_fcntl);
-
-		if (flags < 0 || !(flags & O_NONBLOCK))
-			return AGENT_TRACED;
-	}
-	return made(ctl, f, n);
-}
-
-/*
- * Whether a stream takes a small write whole: a pipe does, or none of it. What a socket takes without waiting may be a
- * part, which a program that waits never sees; one that says it is writable has a third of its room free.
- */
-static bool takes_whole(uint64_t fd)
-{
-	struct pollfd p = { .fd = (int)fd, .events = POLLOUT };
-
-	return agent_syscall((long)&p, 1, 0, 0, 0, 0, __NR_poll) == 1 && p.revents & POLLOUT;
-}
-
-/* As one buffer of a pipe or socket, without waiting. */
-static int stream_read(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	struct iovec v = { f->rsi, f->rdx };
-
-	if (!agent_has_room(ctl, v.len))
-		return AGENT_TRACED;
-	return tried(ctl, f, agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_preadv2), true);
-}
-
-static int stream_write(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	struct iovec v = { f->rsi, f->rdx };
-
-	if (v.len > SMALL_WRITE || !agent_has_room(ctl, 0) || !takes_whole(f->rdi))
-		return AGENT_TRACED;
-	return tried(ctl, f, agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_pwritev2), true);
-}
-
-static int do_read(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	uint8_t class = fd_class(ctl, f->rdi);
-
-	if (class & AGENT_FD_READ)
-		return make(ctl, f, f->rdx);
-	return class & AGENT_FD_STREAM && f->rax == __NR_read && f->rdx ? stream_read(ctl, f) : AGENT_TRACED;
-}
-
-static int do_write(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	uint8_t class = fd_class(ctl, f->rdi);
-
-	if (class & AGENT_FD_WRITE)
-		return make(ctl, f, 0);
-	return class & AGENT_FD_STREAM && f->rax == __NR_write && f->rdx ? stream_write(ctl, f) : AGENT_TRACED;
-}
-
-#define VECTOR_MAX 16
-
-static bool overlap(const struct iovec *a, uint64_t addr, uint64_t len)
-{
-	return a->base < addr + len && a->base + a->len > addr;
-}
-
-/*
- * The bytes of a list of buffers. False: it is long; or it could be read into itself, or into its message, and would no longer
- * be there when its outputs are looked for.
- */
-static bool vector_bytes(uint64_t addr, uint64_t n, uint64_t message, uint64_t *ret)
-{
-	const struct iovec *v = (const struct iovec *)addr;
-
-	*ret = 0;
-	if (n > VECTOR_MAX)
-		return false;
-	for (uint64_t i = 0; i < n; i++) {
-		if (v[i].len > AGENT_OUT_MAX || overlap(&v[i], addr, n * sizeof(*v)) ||
-		    (message && overlap(&v[i], message, sizeof(struct agent_message))))
-			return false;
-		*ret += v[i].len;
-	}
-	return true;
-}
-
-static long try_vector(const struct agent_frame *f, long nr)
-{
-	return agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, -1, 0, RWF_NOWAIT, nr);
-}
-
-static int do_readv(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	uint8_t class = fd_class(ctl, f->rdi);
-	uint64_t total;
-
-	if (!(class & (AGENT_FD_READ | AGENT_FD_STREAM)) || !vector_bytes(f->rsi, f->rdx, 0, &total))
-		return AGENT_TRACED;
-	if (class & AGENT_FD_READ)
-		return make(ctl, f, total);
-	if (f->rax != __NR_readv || !total || !agent_has_room(ctl, total))
-		return AGENT_TRACED;
-	return tried(ctl, f, try_vector(f, __NR_preadv2), true);
-}
-
-static int do_writev(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	uint8_t class = fd_class(ctl, f->rdi);
-	uint64_t total;
-
-	if (class & AGENT_FD_WRITE)
-		return make(ctl, f, 0);
-	if (!(class & AGENT_FD_STREAM) || !vector_bytes(f->rsi, f->rdx, 0, &total) || !total || total > SMALL_WRITE ||
-	    !agent_has_room(ctl, 0) || !takes_whole(f->rdi))
-		return AGENT_TRACED;
-	return tried(ctl, f, try_vector(f, __NR_pwritev2), true);
-}
-
-/* recvmsg and sendmsg without addresses and descriptors, on a socket, without waiting. */
-static int do_message(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	const struct agent_message *m = (const struct agent_message *)f->rsi;
-	bool in = f->rax == __NR_recvmsg;
-	uint64_t total;
-
-	if (!is(ctl, f->rdi, AGENT_FD_STREAM) || f->rdx & ~MSG_FLAGS_KNOWN || m->name || m->control || m->control_len ||
-	    !vector_bytes(m->iov, m->n_iov, f->rsi, &total) || !agent_has_room(ctl, in ? total + sizeof(*m) : 0) ||
-	    (!in && (total > SMALL_WRITE || !takes_whole(f->rdi))))
-		return AGENT_TRACED;
-	return tried(ctl, f, agent_syscall((long)f->rdi, (long)f->rsi, (long)(f->rdx | MSG_DONTWAIT_), 0, 0, 0, (long)f->rax),
-		     !(f->rdx & MSG_DONTWAIT_));
-}
-
-/* Copies within the kernel, between files. */
+/* Copies within the kernel, between files, or to a socket that does not wait. */
 static int do_copy(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	bool range = f->rax == __NR_copy_file_range;
 	uint64_t from = range ? f->rdi : f->rsi, to = range ? f->rdx : f->rdi;
 
-	return is(ctl, from, AGENT_FD_READ) && is(ctl, to, AGENT_FD_WRITE) ? make(ctl, f, 16) : AGENT_TRACED;
-}
-
-/* recv and send without addresses, on a socket, without waiting. */
-static int do_transfer(struct agent_ctl *ctl, struct agent_frame *f)
-{
-	bool in = f->rax == __NR_recvfrom;
-
-	if (!is(ctl, f->rdi, AGENT_FD_STREAM) || f->r8 || f->r10 & ~MSG_FLAGS_KNOWN || (!in && f->rdx > SMALL_WRITE) ||
-	    !agent_has_room(ctl, in ? f->rdx : 0) || (!in && !takes_whole(f->rdi)))
+	if (!is(ctl, from, AGENT_FD_READ))
 		return AGENT_TRACED;
-	return tried(ctl, f,
-		     agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)(f->r10 | MSG_DONTWAIT_), 0, 0, (long)f->rax),
-		     !(f->r10 & MSG_DONTWAIT_));
+	if (is(ctl, to, AGENT_FD_WRITE) || (!range && is(ctl, to, AGENT_FD_STREAM) && agent_never_waits(to)))
+		return make(ctl, f, 16);
+	return AGENT_TRACED;
 }
 
 /* Opening a FIFO or a device may wait for somebody. */
@@ -280,7 +66,7 @@ static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
 	if (!n && ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) || st.st_dev == ctl->proc_dev))
 		return AGENT_TRACED;
 	/* By the name alone it can be asked only where that is not relative to a descriptor. */
-	if (!n && !st.st_size && ((at && (int)f->rdi != AT_FDCWD) || is_proc_fs((long)path, __NR_statfs)))
+	if (!n && !st.st_size && ((at && (int)f->rdi != AT_FDCWD) || agent_is_proc_fs((long)path, __NR_statfs)))
 		return AGENT_TRACED;
 	n = raw(f);
 	if (n >= 0 && n < AGENT_FDS && !ctl->fds_off)
@@ -288,17 +74,11 @@ static int do_open(struct agent_ctl *ctl, struct agent_frame *f)
 	return made(ctl, f, n);
 }
 
-/* A socket may linger. */
-static bool closes_at_once(struct agent_ctl *ctl, uint64_t fd)
-{
-	return is(ctl, fd, AGENT_FD_CLOSE) || agent_syscall((long)fd, F_GETFD, 0, 0, 0, 0, __NR_fcntl) == -EBADF;
-}
-
 static int do_close(struct agent_ctl *ctl, struct agent_frame *f, uint64_t fd)
 {
-	if (!agent_has_room(ctl, 0) || !closes_at_once(ctl, fd))
+	if (!agent_has_room(ctl, 0) || !agent_closes_at_once(ctl, fd))
 		return AGENT_TRACED;
-	forget(ctl, fd);
+	agent_forget(ctl, fd);
 	return make(ctl, f, 0);
 }
 
@@ -387,6 +167,32 @@ static int do_ppoll(struct agent_ctl *ctl, struct agent_frame *f)
 	return f->r10 ? AGENT_TRACED : do_poll(ctl, f, !ts || ts->sec || ts->nsec);
 }
 
+/* On copies, as in do_poll. What time is left is what there was. */
+static int do_select(struct agent_ctl *ctl, struct agent_frame *f)
+{
+	const uint64_t *mask = (const uint64_t *)f->r9, addr[3] = { f->rsi, f->rdx, f->r10 };
+	const struct timespec64 *limit = (const struct timespec64 *)f->r8;
+	struct timespec64 none = { 0, 0 };
+	uint64_t sets[3][SELECT_MAX / 64], words = ((uint32_t)f->rdi + 63) / 64;
+	bool waits = !limit || limit->sec || limit->nsec;
+	long n;
+
+	if ((uint32_t)f->rdi > SELECT_MAX || !agent_has_room(ctl, 3 * words * 8) || (f->rax == __NR_pselect6 && mask && *mask) ||
+	    (limit && (limit->sec < 0 || (uint64_t)limit->nsec >= 1000000)))
+		return AGENT_TRACED;
+	for (unsigned k = 0; k < 3; k++)
+		for (uint64_t i = 0; addr[k] && i < words; i++)
+			sets[k][i] = ((const uint64_t *)addr[k])[i];
+	n = agent_syscall((long)f->rdi, addr[0] ? (long)sets[0] : 0, addr[1] ? (long)sets[1] : 0, addr[2] ? (long)sets[2] : 0, (long)&none, 0,
+			  __NR_select);
+	if (n < 0 || (!n && waits))
+		return AGENT_TRACED;
+	for (unsigned k = 0; k < 3; k++)
+		for (uint64_t i = 0; addr[k] && i < words; i++)
+			((uint64_t *)addr[k])[i] = sets[k][i];
+	return made(ctl, f, n);
+}
+
 static int do_futex(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	static const struct timespec64 none = { 0, 0 };
@@ -397,6 +203,8 @@ static int do_futex(struct agent_ctl *ctl, struct agent_frame *f)
 	switch ((int)f->rsi & FUTEX_CMD_MASK) {
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
+	case FUTEX_REQUEUE:
+	case FUTEX_CMP_REQUEUE:
 		return make(ctl, f, 0);
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
@@ -475,26 +283,36 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 		return f->rdx ? AGENT_TRACED : make(ctl, f, 16);
 	case __NR_read:
 	case __NR_pread64:
-		return do_read(ctl, f);
+		return agent_read(ctl, f);
 	case __NR_write:
 	case __NR_pwrite64:
-		return do_write(ctl, f);
+		return agent_write(ctl, f);
 	case __NR_readv:
 	case __NR_preadv:
-		return do_readv(ctl, f);
+		return agent_readv(ctl, f);
 	case __NR_writev:
-		return do_writev(ctl, f);
+		return agent_writev(ctl, f);
 	case __NR_pwritev:
 		return make_if(ctl, f, AGENT_FD_WRITE, 0);
 	case __NR_recvmsg:
 	case __NR_sendmsg:
-		return do_message(ctl, f);
+		return agent_message(ctl, f);
 	case __NR_copy_file_range:
 	case __NR_sendfile:
 		return do_copy(ctl, f);
 	case __NR_recvfrom:
 	case __NR_sendto:
-		return do_transfer(ctl, f);
+		return agent_transfer(ctl, f);
+	case __NR_recvmmsg:
+	case __NR_sendmmsg:
+		return agent_messages(ctl, f);
+	case __NR_accept:
+	case __NR_accept4:
+	case __NR_connect:
+	case __NR_getsockname:
+	case __NR_getpeername:
+	case __NR_getsockopt:
+		return agent_socket(ctl, f);
 	case __NR_getdents64:
 		return make_if(ctl, f, AGENT_FD_DIR, f->rdx);
 	case __NR_lseek:
@@ -565,6 +383,8 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_socket:
 	case __NR_setsockopt:
 	case __NR_shutdown:
+	case __NR_bind:
+	case __NR_listen:
 	case __NR_getpriority:
 	case __NR_dup:
 		return make(ctl, f, 0);
@@ -597,6 +417,9 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 	case __NR_epoll_wait:
 	case __NR_epoll_pwait:
 		return do_epoll(ctl, f);
+	case __NR_select:
+	case __NR_pselect6:
+		return do_select(ctl, f);
 	case __NR_futex:
 		return do_futex(ctl, f);
 	case __NR_rt_sigprocmask:

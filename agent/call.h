@@ -32,11 +32,76 @@ void agent_xsave(struct agent_frame *f);
 
 int agent_sigmask(struct agent_ctl *ctl, struct agent_frame *f);
 
+/* ---- desc.c ---- */
+
+/* Of enum agent_fd. */
+uint8_t agent_fd_class(struct agent_ctl *ctl, uint64_t fd);
+void agent_forget(struct agent_ctl *ctl, uint64_t fd);
+/* What statfs(2) or fstatfs(2), @nr, says of a path or descriptor. */
+bool agent_is_proc_fs(long what, long nr);
+/* Whether its calls return at once: O_NONBLOCK. */
+bool agent_never_waits(uint64_t fd);
+/*
+ * Whether a stream takes a small write whole: a pipe does, or none of it. What a socket takes without waiting may be a
+ * part, which a program that waits never sees; one that says it is writable has a third of its room free.
+ */
+bool agent_is_writable(uint64_t fd);
+bool agent_closes_at_once(struct agent_ctl *ctl, uint64_t fd);
+
+/* ---- stream.c ---- */
+
+#define SMALL_WRITE 4096ull         /* a pipe takes that much whole or not at all: PIPE_BUF */
+#define VECTOR_MAX 16
+#define IOV_MAX 1024
+
+struct iovec {
+	uint64_t base, len;
+};
+
+int agent_read(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_write(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_readv(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_writev(struct agent_ctl *ctl, struct agent_frame *f);
+/*
+ * A call was tried without waiting. Having to wait is no result, unless the program does not want to wait either; and where a
+ * pointer is bad the kernel may have written up to there, which it does again. All others are: an error of a socket is told once.
+ */
+int agent_tried(struct agent_ctl *ctl, struct agent_frame *f, long n, bool waits);
+/* How much of @len bytes to ask a stream for, so that all that is there fits; 0: not at all. */
+uint64_t agent_stream_room(const struct agent_ctl *ctl, uint64_t fd, uint64_t len);
+/* Send so many bytes: all of them, or as many as a program is told of that does not wait. @send: try it. */
+int agent_send_whole(struct agent_ctl *ctl, struct agent_frame *f, uint64_t len, long (*send)(const struct agent_frame *f));
+bool agent_overlap(const struct iovec *a, uint64_t addr, uint64_t len);
+/*
+ * The bytes of a list of buffers. False: it is long; or it could be read into itself, and would no longer be there when its
+ * outputs are looked for.
+ */
+bool agent_vector_bytes(uint64_t addr, uint64_t n, uint64_t *ret);
+
+/* ---- socket.c ---- */
+
+/* struct msghdr. */
+struct agent_message {
+	uint64_t name, name_len, iov, n_iov, control, control_len, flags;
+};
+/* struct mmsghdr. */
+struct agent_mmessage {
+	struct agent_message m;
+	uint32_t n_bytes, unused;
+};
+
+int agent_message(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_messages(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_transfer(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_socket(struct agent_ctl *ctl, struct agent_frame *f);
+/* ctl->in, for such calls: before the call is made, or its entry used. */
+void agent_take_lengths(struct agent_ctl *ctl, const struct agent_frame *f);
+
 /* ---- io.c: the buffer ---- */
 
 void agent_copy(void *to, const void *from, uint64_t n);
 
-#define OUTS_MAX 18
+#define OUTS_MAX 64
 #define AGENT_OUT_MAX 65536   /* bytes: longer outputs are no better off in the buffer than behind a stop */
 
 struct agent_out {
@@ -46,11 +111,6 @@ struct agent_out {
 struct agent_outs {
 	unsigned n;
 	struct agent_out v[OUTS_MAX];
-};
-
-/* struct msghdr. */
-struct agent_message {
-	uint64_t name, name_len, iov, n_iov, control, control_len, flags;
 };
 
 /* What this ioctl(2) writes; negative: nothing is known about it. */
@@ -63,5 +123,18 @@ bool agent_has_room(const struct agent_ctl *ctl, uint64_t out_bytes);
 int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result);
 /* Take the call's entry. */
 int agent_replay(struct agent_ctl *ctl, struct agent_frame *f);
+
+static inline long raw(const struct agent_frame *f)
+{
+	return agent_syscall((long)f->rdi, (long)f->rsi, (long)f->rdx, (long)f->r10, (long)f->r8, (long)f->r9, (long)f->rax);
+}
+
+/* Make a call that cannot block, and of which nobody needs to know but its outputs. */
+static inline int make(struct agent_ctl *ctl, struct agent_frame *f, uint64_t out_bytes)
+{
+	if (!agent_has_room(ctl, out_bytes))
+		return AGENT_TRACED;
+	return agent_commit(ctl, f, raw(f));
+}
 
 #endif

@@ -32,13 +32,9 @@ static void add(struct agent_outs *o, uint64_t addr, uint64_t len)
 	o->n++;
 }
 
-struct iov {
-	uint64_t base, len;
-};
-
 static void add_iov(struct agent_outs *o, uint64_t iov, uint64_t n, uint64_t bytes)
 {
-	const struct iov *v = (const struct iov *)iov;
+	const struct iovec *v = (const struct iovec *)iov;
 
 	for (uint64_t i = 0; i < n && bytes; i++) {
 		uint64_t part = v[i].len < bytes ? v[i].len : bytes;
@@ -70,6 +66,60 @@ int agent_ioctl_bytes(uint64_t request)
 		return 0;
 	}
 	return -1;
+}
+
+static void add_name(struct agent_outs *o, uint64_t name, uint32_t len, uint64_t len_addr)
+{
+	add(o, name, len);
+	add(o, name ? len_addr : 0, sizeof(uint32_t));
+}
+
+/* @in: how long its name and its control data may be. */
+static void add_message(struct agent_outs *o, const struct agent_message *m, uint64_t bytes, const uint32_t in[2])
+{
+	add_iov(o, m->iov, m->n_iov, bytes);
+	add_name(o, m->name, in[0], (uint64_t)&m->name_len);
+	add(o, m->control, in[1]);
+	add(o, (uint64_t)&m->control_len, sizeof(m->control_len) + sizeof(m->flags));
+}
+
+/* The lengths come first: the rest depends on them. */
+static void add_messages(struct agent_outs *o, const struct agent_mmessage *v, uint64_t n, const uint32_t *in)
+{
+	for (uint64_t i = 0; i < n; i++)
+		add(o, (uint64_t)&v[i].n_bytes, sizeof(v[i].n_bytes));
+	for (uint64_t i = 0; in && i < n; i++)
+		add_message(o, &v[i].m, v[i].n_bytes, in + 2 * i);
+}
+
+static void outs_of_sockets(const struct agent_frame *f, uint64_t result, struct agent_outs *o)
+{
+	const uint32_t *in = agent_ctl()->in;
+
+	switch (f->rax) {
+	case __NR_recvfrom:
+		add(o, f->rsi, result);
+		add_name(o, f->r8, in[0], f->r9);
+		break;
+	case __NR_accept:
+	case __NR_accept4:
+	case __NR_getsockname:
+	case __NR_getpeername:
+		add_name(o, f->rsi, in[0], f->rdx);
+		break;
+	case __NR_getsockopt:
+		add_name(o, f->r10, in[0], f->r8);
+		break;
+	case __NR_recvmsg:
+		add_message(o, (const struct agent_message *)f->rsi, result, in);
+		break;
+	case __NR_recvmmsg:
+		add_messages(o, (const struct agent_mmessage *)f->rsi, result, in);
+		break;
+	case __NR_sendmmsg:
+		add_messages(o, (const struct agent_mmessage *)f->rsi, result, NULL);
+		break;
+	}
 }
 
 static void outs_of_signals_and_timers(const struct agent_frame *f, struct agent_outs *o)
@@ -171,6 +221,12 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 	case __NR_ppoll:
 		add(o, f->rdi, f->rsi * 8);
 		break;
+	case __NR_select:
+	case __NR_pselect6:
+		add(o, f->rsi, (f->rdi + 63) / 64 * 8);
+		add(o, f->rdx, (f->rdi + 63) / 64 * 8);
+		add(o, f->r10, (f->rdi + 63) / 64 * 8);
+		break;
 	default:
 		outs_of_signals_and_timers(f, o);
 	}
@@ -178,8 +234,6 @@ static void outs_of_size(const struct agent_frame *f, struct agent_outs *o)
 
 void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *o)
 {
-	const struct agent_message *message = (const struct agent_message *)f->rsi;
-
 	o->n = 0;
 	if (result < 0)
 		return;
@@ -188,7 +242,6 @@ void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *
 	case __NR_pread64:
 	case __NR_getdents64:
 	case __NR_readlink:
-	case __NR_recvfrom:
 		add(o, f->rsi, (uint64_t)result);
 		break;
 	case __NR_readlinkat:
@@ -202,9 +255,16 @@ void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *
 	case __NR_preadv:
 		add_iov(o, f->rsi, f->rdx, (uint64_t)result);
 		break;
+	case __NR_recvfrom:
+	case __NR_accept:
+	case __NR_accept4:
+	case __NR_getsockname:
+	case __NR_getpeername:
+	case __NR_getsockopt:
 	case __NR_recvmsg:
-		add_iov(o, message->iov, message->n_iov, (uint64_t)result);
-		add(o, (uint64_t)&message->control_len, sizeof(message->control_len) + sizeof(message->flags));
+	case __NR_recvmmsg:
+	case __NR_sendmmsg:
+		outs_of_sockets(f, (uint64_t)result, o);
 		break;
 	case __NR_getxattr:
 	case __NR_lgetxattr:
@@ -280,6 +340,23 @@ static int misfit(void)
 	__builtin_trap();
 }
 
+/* What the outputs' places depend on: what the program has in these, and how long the messages were. */
+static bool take_lengths(struct agent_ctl *ctl, const struct agent_frame *f, int64_t result, const uint8_t *at, uint64_t left)
+{
+	struct agent_mmessage *v = (struct agent_mmessage *)f->rsi;
+
+	if (result < 0)
+		return true;
+	agent_take_lengths(ctl, f);
+	if (f->rax != __NR_recvmmsg)
+		return true;
+	if ((uint64_t)result > AGENT_MESSAGES || (uint64_t)result > left / sizeof(v->n_bytes))
+		return false;
+	for (int64_t i = 0; i < result; i++, at += sizeof(v->n_bytes))
+		agent_copy(&v[i].n_bytes, at, sizeof(v->n_bytes));
+	return true;
+}
+
 int agent_replay(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	const uint8_t *start = (const uint8_t *)AGENT_BUF + ctl->pos, *at = start;
@@ -301,6 +378,8 @@ int agent_replay(struct agent_ctl *ctl, struct agent_frame *f)
 		at += 8;
 	}
 	left = (uint64_t)(start + left - at);
+	if (!take_lengths(ctl, f, result, at, left))
+		return misfit();
 	agent_outs(f, result, &o);
 	for (unsigned i = 0; i < o.n; i++) {
 		if (o.v[i].len > left)

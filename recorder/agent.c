@@ -157,6 +157,8 @@ static uint8_t class_of_file(const struct recording *r, const char *path, const 
 		return AGENT_FD_SLOW;
 	if (S_ISDIR(st->st_mode))
 		return AGENT_FD_DIR;
+	if (!(st->st_mode & S_IFMT))
+		return AGENT_FD_EVENTS;
 	if (!S_ISREG(st->st_mode))
 		return AGENT_FD_SLOW;
 	return (uint8_t)((st->st_size ? AGENT_FD_READ : 0) | (is_object(r, st) ? 0 : AGENT_FD_WRITE));

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#define OPTION_MAX 65536
 #define MESSAGES_MAX 64   /* more at once are looked at as they are after the call */
 
 static void keep(struct task *t, uint64_t addr, uint64_t len)
@@ -43,6 +44,17 @@ static void keep_message(struct task *t, uint64_t addr)
 	keep_vector(t, (uint64_t)h.msg_iov, h.msg_iovlen);
 }
 
+/* Only if the option may fall upon its length: else the length as it is after the call is the better one. */
+static void keep_option_length(struct task *t, uint64_t option, uint64_t len_addr)
+{
+	uint32_t len;
+
+	if (mem_read(t->mm->mem_fd, len_addr, &len, sizeof(len)) || len > OPTION_MAX)
+		return;
+	if (option < len_addr + sizeof(len) && option + len > len_addr)
+		keep(t, len_addr, sizeof(len));
+}
+
 void keep_args(struct task *t)
 {
 	const uint64_t *arg = t->call.arg;
@@ -55,6 +67,9 @@ void keep_args(struct task *t)
 	case SYS_preadv2:
 	case SYS_process_vm_readv:
 		keep_vector(t, arg[1], arg[2]);
+		break;
+	case SYS_getsockopt:
+		keep_option_length(t, arg[3], arg[4]);
 		break;
 	case SYS_recvmsg:
 		keep_message(t, arg[1]);
