@@ -59,12 +59,13 @@ static void count_call(struct info *in, const struct event *ev)
 		in->n_learned[ev->nr]++;
 }
 
-static void count_event(struct info *in, const struct event *ev)
+static int count_event(struct info *in, const struct event *ev)
 {
+	const struct proc *proc = procs_of_task(&in->procs, ev->task);
+
 	in->last_time_ns = ev->time_ns;
 	if (ev->kind <= EV_KIND_MAX)
 		in->n_kind[ev->kind]++;
-	agent_count(&in->agent, in->t, ev);
 	if (ev->kind >= EV_SYSCALL && ev->kind <= EV_SYSCALL_EXIT)
 		count_call(in, ev);
 	if (ev->kind == EV_SIGNAL && ev->signo > 0 && ev->signo < SIGNALS_MAX) {
@@ -72,6 +73,7 @@ static void count_event(struct info *in, const struct event *ev)
 		in->n_handled[ev->signo] += !!(ev->flags & EVF_SIG_HANDLER);
 		in->n_fatal[ev->signo] += !!(ev->flags & EVF_SIG_FATAL);
 	}
+	return agent_count(&in->agent, in->t, proc ? proc->no : 0, ev);
 }
 
 static int gather(struct info *in)
@@ -84,9 +86,10 @@ static int gather(struct info *in)
 		return err;
 	while ((got = trace_next(it, &ev)) > 0) {
 		err = procs_feed(&in->procs, in->t, ev);
+		if (!err)
+			err = count_event(in, ev);
 		if (err)
 			break;
-		count_event(in, ev);
 	}
 	in->err = got < 0 ? got : 0;
 	in->complete = trace_complete(in->t, &in->status);
@@ -445,6 +448,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (!ret) {
 		ret = info(in, json);
 		procs_free(&in->procs);
+		agent_counts_free(&in->agent);
 		trace_close(in->t);
 	}
 	free(in);

@@ -1,5 +1,6 @@
 #include "cli/info_agent.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,55 +68,72 @@ static void count_entries(struct agent_counts *c, const struct event *ev)
 }
 
 /* Each patched place has its trampoline. */
-static void count_tramps(struct agent_counts *c, const uint8_t *bytes, size_t n)
+static int count_tramps(struct agent_counts *c, uint32_t proc, uint64_t addr, const uint8_t *bytes, size_t n)
 {
-	bool call;
+	struct agent_tramp tramp;
+	int err = 0;
 
-	for (size_t at = 0; n - at >= AGENT_TRAMP_BYTES; at += AGENT_TRAMP_BYTES) {
-		if (!agent_is_tramp(bytes + at, &call))
-			continue;
-		if (call)
-			c->n_patched++;
-		else
-			c->n_insns++;
+	for (size_t at = 0; !err && n - at >= AGENT_TRAMP_BYTES; at += AGENT_TRAMP_BYTES) {
+		if (agent_tramp_decode(bytes + at, addr + at, &tramp))
+			err = place_set_add(tramp.call ? &c->calls : &c->insns, code_maps_find(&c->maps, proc, tramp.site));
 	}
+	return err;
 }
 
 /* Those that an exec begins with. */
-static void count_ckpt(struct agent_counts *c, struct trace *t, uint32_t id)
+static int count_ckpt(struct agent_counts *c, struct trace *t, uint32_t proc, uint32_t id)
 {
 	const struct trace_ckpt *k;
-	const uint8_t *bytes;
+	int err = 0;
 
 	if (trace_ckpt(t, id, &k))
-		return;
+		return 0;
 	for (uint32_t m = 0, p = 0; m < k->n_maps; m++) {
 		const struct ckpt_map *map = &k->maps[m];
 
-		for (; p < k->n_pages && k->pages[p].addr < map->addr + map->len; p++) {
+		for (; !err && p < k->n_pages && k->pages[p].addr < map->addr + map->len; p++) {
 			bool code = !map->obj && map->prot & PROT_EXEC && k->pages[p].addr >= map->addr;
+			const uint8_t *bytes = code ? trace_page(t, k->pages[p].page_id) : NULL;
 
-			bytes = code ? trace_page(t, k->pages[p].page_id) : NULL;
 			if (bytes)
-				count_tramps(c, bytes, TRACE_PAGE);
+				err = count_tramps(c, proc, k->pages[p].addr, bytes, TRACE_PAGE);
 		}
 	}
+	return err;
 }
 
-void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev)
+static int count_places(struct agent_counts *c, struct trace *t, uint32_t proc, const struct event *ev)
 {
-	if (ev->kind == EV_EXEC)
-		count_ckpt(c, t, ev->ckpt);
-	for (uint32_t i = 0; ev->kind != EV_BUFFER && i < ev->n_writes; i++)
+	int err = ev->kind == EV_EXEC ? count_ckpt(c, t, proc, ev->ckpt) : 0;
+
+	for (uint32_t i = 0; !err && ev->kind != EV_BUFFER && i < ev->n_writes; i++)
 		if (ev->writes[i].addr % AGENT_TRAMP_BYTES == 0)
-			count_tramps(c, ev->writes[i].bytes, ev->writes[i].len);
+			err = count_tramps(c, proc, ev->writes[i].addr, ev->writes[i].bytes, ev->writes[i].len);
+	if (!err && ev->kind == EV_PATCH && !ev->n_asops && !ev->n_writes)
+		err = place_set_add(&c->refused[ev->nr > 0 && ev->nr < PATCH_REFUSAL_END ? ev->nr : 0],
+				    code_maps_find(&c->maps, proc, ev->window_addr));
+	return err;
+}
+
+int agent_count(struct agent_counts *c, struct trace *t, uint32_t proc, const struct event *ev)
+{
+	int err = code_maps_feed(&c->maps, t, proc, ev);
+
 	if (ev->kind == EV_BUFFER) {
 		count_entries(c, ev);
 	} else if ((ev->kind == EV_SYSCALL || ev->kind == EV_SYSCALL_ENTER) && ev->nr >= 0 && ev->nr < SYS_NR_END) {
 		c->stopped[ev->nr]++;
-	} else if (ev->kind == EV_PATCH && !ev->n_asops && !ev->n_writes) {
-		c->n_refused[ev->nr > 0 && ev->nr < PATCH_REFUSAL_END ? ev->nr : 0]++;
 	}
+	return err == -ENOMEM ? err : count_places(c, t, proc, ev);
+}
+
+void agent_counts_free(struct agent_counts *c)
+{
+	code_maps_free(&c->maps);
+	place_set_free(&c->calls);
+	place_set_free(&c->insns);
+	for (int why = 0; why < PATCH_REFUSAL_END; why++)
+		place_set_free(&c->refused[why]);
 }
 
 /* The most frequent one that is rarer than the last, or as frequent and of a greater number. */
@@ -144,18 +162,28 @@ static void put_calls(const char *title, const uint64_t *n)
 	}
 }
 
+/* A place of a file counts once, in however many programs it was. */
+static void put_places(const char *title, const struct place_set *s, const char *what)
+{
+	char n[TEXT_COUNT_MAX], all[TEXT_COUNT_MAX];
+
+	if (s->n)
+		printf("  %-10s %12s  places %s (%s in all programs executed)\n", title, text_count(s->n, n), what, text_count(s->n_added, all));
+}
+
 void agent_put(const struct agent_counts *c)
 {
 	puts("\nsystem calls");
 	put_calls("stopped", c->stopped);
 	put_calls("buffered", c->buffered);
-	if (c->n_patched)
-		printf("  %-10s %12" PRIu64 "  places go to the agent\n", "patched", c->n_patched);
-	if (c->n_insns)
-		printf("  %-10s %12" PRIu64 "  places of cpuid and the like do, too\n", "", c->n_insns);
-	for (int why = 0; why < PATCH_REFUSAL_END; why++)
-		if (c->n_refused[why])
-			printf("  %-10s %12" PRIu64 "  stay as they are: %s\n", "not patched", c->n_refused[why], patch_refusal_text(why));
+	put_places("patched", &c->calls, "go to the agent");
+	put_places(c->calls.n ? "" : "patched", &c->insns, "of cpuid and the like do, too");
+	for (int why = 0; why < PATCH_REFUSAL_END; why++) {
+		char text[128];
+
+		snprintf(text, sizeof(text), "stay as they are: %s", patch_refusal_text(why));
+		put_places("not patched", &c->refused[why], text);
+	}
 }
 
 static void json_counts(struct json *j, const char *key, const uint64_t *n)
@@ -171,11 +199,13 @@ void agent_put_json(struct json *j, const struct agent_counts *c)
 {
 	json_counts(j, "stopped_calls", c->stopped);
 	json_counts(j, "buffered_calls", c->buffered);
-	json_u64(j, "patched_sites", c->n_patched);
-	json_u64(j, "patched_instructions", c->n_insns);
+	json_u64(j, "patched_sites", c->calls.n);
+	json_u64(j, "patched_sites_of_programs", c->calls.n_added);
+	json_u64(j, "patched_instructions", c->insns.n);
+	json_u64(j, "patched_instructions_of_programs", c->insns.n_added);
 	json_object(j, "refused_sites");
 	for (int why = 0; why < PATCH_REFUSAL_END; why++)
-		if (c->n_refused[why])
-			json_u64(j, patch_refusal_text(why), c->n_refused[why]);
+		if (c->refused[why].n)
+			json_u64(j, patch_refusal_text(why), c->refused[why].n);
 	json_object_end(j);
 }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "cli/codeplace.h"
 #include "cli/json.h"
 #include "trace-fmt/event.h"
 #include "trace-fmt/trace.h"
@@ -12,11 +13,13 @@
 struct agent_counts {
 	uint64_t buffered[SYS_NR_END], stopped[SYS_NR_END];
 	uint64_t n_buffered;
-	uint64_t n_patched, n_insns;   /* places of calls, and of other instructions, each process that executed for itself */
-	uint64_t n_refused[PATCH_REFUSAL_END];
+	struct code_maps maps;
+	struct place_set calls, insns, refused[PATCH_REFUSAL_END];   /* in all processes together */
 };
 
-void agent_count(struct agent_counts *c, struct trace *t, const struct event *ev);
+/** Count the next event, of process @proc. All must be given, in order. 0 or -ENOMEM. */
+int agent_count(struct agent_counts *c, struct trace *t, uint32_t proc, const struct event *ev);
+void agent_counts_free(struct agent_counts *c);
 /* How much an EV_BUFFER gives the agent, in bytes. */
 uint64_t agent_buffer_bytes(const struct event *ev);
 void agent_put(const struct agent_counts *c);

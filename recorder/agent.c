@@ -440,7 +440,7 @@ static void emit_patch(struct recording *r, struct task *t, const struct tramps 
 	ev_end(r);
 }
 
-static void emit_refusal(struct recording *r, struct task *t, uint64_t site, enum patch_refusal why)
+void agent_refused(struct recording *r, struct task *t, uint64_t site, enum patch_refusal why)
 {
 	ev_begin(r, t, EV_PATCH);
 	r->ev.nr = (int)why;
@@ -483,6 +483,12 @@ int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum pa
 	return err;
 }
 
+/* While this task was in its call there. */
+static bool was_patched(const struct task *t, uint64_t site, enum patch_refusal why)
+{
+	return why == PATCH_NO_SYSCALL && patch_at(t->mm->agent, site);
+}
+
 /* A site was come to again, and what stands there has been done: patch it, if that was often enough. */
 static void came_to(struct recording *r, struct task *t, uint64_t site, enum patch_form form)
 {
@@ -493,11 +499,11 @@ static void came_to(struct recording *r, struct task *t, uint64_t site, enum pat
 	if (!s || s->refused || ++s->hits < HOT)
 		return;
 	err = agent_patch_site(r, t, site, form, &why);
-	if (err == -EAGAIN) {
+	if (err == -EAGAIN || (err && was_patched(t, site, why))) {
 		s->hits = 0;
 	} else if (err) {
 		s->refused = true;
-		emit_refusal(r, t, site, why);
+		agent_refused(r, t, site, why);
 	}
 }
 

@@ -73,6 +73,10 @@ int agent_patch_site(struct recording *r, struct task *t, uint64_t site, enum pa
 /** What was planned for files' code since t's memory was looked at last is patched there, too, if others are to be its copies. */
 void agent_known_catch_up(struct recording *r, struct task *t);
 
+/** Say in the trace that a site stays as it is. */
+void agent_refused(struct recording *r, struct task *t, uint64_t site, enum patch_refusal why);
+/** The patch of a site; and that whose trampoline holds an address. */
+const struct patch *patch_at(const struct agent_mm *a, uint64_t site);
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip);
 
 /* Members of the task's struct agent_ctl. */

@@ -201,8 +201,13 @@ static void plan_call(struct recording *r, struct task *t, uint64_t site, uint64
 
 	if (mem_read(t->mm->mem_fd, site, &first, 1) == 0 && first == INSN_SITE_TRAP)
 		form = PATCH_TSC;
-	if (!p || patch_plan(t, site, k->block + moved + k->n * AGENT_TRAMP_BYTES, form, p, &why))
+	if (!p)
 		return;
+	if (patch_plan(t, site, k->block + moved + k->n * AGENT_TRAMP_BYTES, form, p, &why)) {
+		if (!patch_at(t->mm->agent, site))
+			agent_refused(r, t, site, why);
+		return;
+	}
 	p->site -= moved;
 	p->tramp -= moved;
 	k->n++;
@@ -226,22 +231,13 @@ void agent_known_hit(struct recording *r, struct task *t, uint64_t site)
 	}
 }
 
-static bool is_patched(const struct agent_mm *a, uint64_t site)
-{
-	for (size_t i = 0; i < a->n_patches; i++) {
-		if (a->patches[i].site == site)
-			return true;
-	}
-	return false;
-}
-
 static void catch_up(struct recording *r, struct task *t, const struct code_map *m, const struct known_sites *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		uint64_t site = k->v[i].site + (m->base - k->base);
 		enum patch_refusal why;
 
-		if (!k->v[i].is_insn && site >= m->start && site < m->end && !is_patched(t->mm->agent, site))
+		if (!k->v[i].is_insn && site >= m->start && site < m->end && !patch_at(t->mm->agent, site))
 			(void)agent_patch_site(r, t, site, PATCH_HERE, &why);
 	}
 }

@@ -406,6 +406,15 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	return finish(&a, ret);
 }
 
+const struct patch *patch_at(const struct agent_mm *a, uint64_t site)
+{
+	for (size_t i = 0; i < a->n_patches; i++) {
+		if (a->patches[i].site == site)
+			return &a->patches[i];
+	}
+	return NULL;
+}
+
 const struct patch *patch_of_tramp(const struct agent_mm *a, uint64_t rip)
 {
 	for (size_t i = 0; i < a->n_patches; i++) {

@@ -41,30 +41,26 @@ static bool after_site(const uint8_t *code, uint64_t addr, uint64_t *ret)
 	return true;
 }
 
-bool agent_is_tramp(const uint8_t *code, bool *ret_call)
+bool agent_tramp_decode(const uint8_t *code, uint64_t addr, struct agent_tramp *ret)
 {
-	uint64_t after;
-
-	*ret_call = code[0] == 0x0f && code[1] == 0x05;
-	return memcmp(code + FIRST_BYTES, head, sizeof(head)) == 0 && after_site(code, 0, &after);
+	ret->addr = addr;
+	if (memcmp(code + FIRST_BYTES, head, sizeof(head)) != 0 || !after_site(code, addr, &ret->after))
+		return false;
+	ret->call = code[0] == 0x0f && code[1] == 0x05;
+	ret->traps = code[0] == INSN_SITE_TRAP;
+	if (!ret->traps && !ret->call && (code[0] != 0xeb || code[1] != AGENT_TRAMP_MOVED - 2))
+		return false;
+	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
+	ret->site = ret->after - agent_insn_bytes(&ret->tail) - ret->tail.before;
+	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;
 }
 
 bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret)
 {
 	uint8_t code[AGENT_TRAMP_BYTES];
-	uint64_t after;
 
-	ret->addr = addr & ~(AGENT_TRAMP_BYTES - 1ull);
-	if (mem_read(mem_fd, ret->addr, code, sizeof(code)) || memcmp(code + FIRST_BYTES, head, sizeof(head)) != 0 ||
-	    !after_site(code, ret->addr, &after))
-		return false;
-	ret->traps = code[0] == INSN_SITE_TRAP;
-	if (!ret->traps && (code[0] != 0x0f || code[1] != 0x05) && (code[0] != 0xeb || code[1] != AGENT_TRAMP_MOVED - 2))
-		return false;
-	memcpy(&ret->tail, code + AGENT_TRAMP_TAIL, sizeof(ret->tail));
-	ret->after = after;
-	ret->site = after - agent_insn_bytes(&ret->tail) - ret->tail.before;
-	return ret->tail.len >= JMP_BYTES && ret->tail.len <= AGENT_PATCH_MAX && ret->tail.n_moved <= AGENT_MOVED_MAX;
+	addr &= ~(AGENT_TRAMP_BYTES - 1ull);
+	return mem_read(mem_fd, addr, code, sizeof(code)) == 0 && agent_tramp_decode(code, addr, ret);
 }
 
 /* Whether the 5 bytes at a place are the jump to a trampoline of just that place. */

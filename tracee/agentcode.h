@@ -12,12 +12,13 @@ struct agent_tramp {
 	uint64_t addr;                           /* of its first byte */
 	uint64_t site;                           /* where it is jumped to: of a system call, a cpuid or the like, or what comes before that */
 	uint64_t after;                          /* behind the instruction */
+	bool call;                               /* a system call's */
 	bool traps;                              /* no system call: at its first byte, what was at the site is about to be executed */
 	struct agent_tramp_tail tail;
 };
 
-/** Whether these AGENT_TRAMP_BYTES are a trampoline, and *ret_call: a system call's. */
-bool agent_is_tramp(const uint8_t *code, bool *ret_call);
+/** Whether these AGENT_TRAMP_BYTES, of memory at addr, are a trampoline; and which. */
+bool agent_tramp_decode(const uint8_t *code, uint64_t addr, struct agent_tramp *ret);
 
 /** The trampoline that holds an address. False: there is none, or its memory cannot be read. */
 bool agent_tramp_at(int mem_fd, uint64_t addr, struct agent_tramp *ret);

@@ -22,11 +22,12 @@ PLACE(far, 50000);
 __asm__(".text\n.globl seeming_call\nseeming_call: mov $" STRING(SYS_getuid) ", %eax; mov $0x5eb, %edx; syscall\n"
 	"test %rax, %rax; lea 1(%rax), %rax; ret\n");
 
-int main(void)
+int main(int argc, char **argv)
 {
 	long parent = getppid(), user = getuid();
+	int rounds = argc > 1 ? atoi(argv[1]) : 60;
 
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < rounds; i++) {
 		CHECK(near_call() == parent + 1 && near_jump() == 8);
 		CHECK(far_call() == parent + 1 && (i < 30 || far_jump() == 8));
 		CHECK(seeming_call() == user + 1);
