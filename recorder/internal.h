@@ -444,7 +444,7 @@ void signal_note_sent(struct task *t);
 void pace_comes(struct task *t, const siginfo_t *info);   /* a signal is about to be delivered to a handler; */
 void pace_handled(struct task *t);                        /* that is recorded; */
 void pace_returned(struct task *t);                       /* the handler has returned */
-void pace_hold(struct task *t);   /* before t runs in user mode; */
+void pace_hold(struct recording *r, struct task *t);   /* before t runs in user mode; */
 bool pace_let(struct task *t);    /* and at its next stop. True: which is only because a signal may come now */
 
 /* quirks.c: a sentence for relive info and for the end of the recording, the first time that it applies */

@@ -98,7 +98,7 @@ static void on_interrupt(struct recording *r, struct task *t, bool only_woken)
 	}
 	/* Nobody else may run before it was said where t stands. */
 	if (only_woken || !sched_others_ready(r, t)) {
-		pace_hold(t);
+		pace_hold(r, t);
 		run_user(r, t, 0);
 		return;
 	}
@@ -184,7 +184,7 @@ int record_loop(struct recording *r)
 	while (!r->err && (t = sched_pick(r))) {
 		if (!t->have_stop && t->where == AT_USER) {
 			tsc_settle(t);
-			pace_hold(t);
+			pace_hold(r, t);
 		}
 		if (!t->have_stop && run_user(r, t, 0))
 			t->state = TASK_DYING;   /* killed: wait(2) will say so */

@@ -70,7 +70,7 @@ void pace_returned(struct task *t)
 	p->due_ns = p->too_fast ? p->returned_ns + p->cost_ns : 0;
 }
 
-void pace_hold(struct task *t)
+void pace_hold(struct recording *r, struct task *t)
 {
 	struct timer_pace *p = &t->pace;
 	uint64_t now, mask;
@@ -85,6 +85,7 @@ void pace_hold(struct task *t)
 		return;
 	agent_set_masked(t, true);
 	p->holds = true;
+	r->signal_next = NULL;   /* the one that waited for the end of the last call comes later now */
 	sched_wake(p->due_ns - now);
 }
 
