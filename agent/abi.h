@@ -76,6 +76,7 @@
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
+#include "agent/maps_abi.h"
 
 #define AGENT_PATCH_MAX 32
 #define AGENT_MOVED_MAX 4
@@ -162,18 +163,23 @@ struct agent_ctl {
 	uint32_t segv;         /* enum agent_segv: what the calls in the buffer did to the task's mask */
 	uint64_t old_mask;     /* AGENT_MASK_DUE: an rt_sigprocmask is about to be made; not 0: it was */
 	uint32_t masked;       /* the recorder has signals blocked: no call to which that matters may be made */
-	uint32_t unused1;
+	uint32_t n_own;        /* of own[] */
 	uint64_t copy_dev;     /* st_dev of files that stand for such of /proc, and are filled when they are read; 0: there are none */
-	uint8_t unused[32];
+	uint64_t brk;          /* where it is; 0: not known */
+	uint32_t maps_off;     /* no mapping may be changed: the program gets others than it asks for */
+	uint32_t mapped;       /* calls in the buffer changed mappings */
+	uint8_t unused[16];
 	uint8_t xsave[4096 - 128];   /* what the processor saves, before it is put into the program's memory: multiple of 64 */
 	uint8_t inos[AGENT_INO_BITS / 8];   /* bit agent_ino_bit(inode): writes to such files concern the recorder */
 	uint8_t fd_class[AGENT_FDS];
 	uint32_t in[2 * AGENT_MESSAGES];    /* lengths that the present call overwrites: of names and of control data */
+	struct agent_range own[AGENT_OWN_MAX];
 };
 
 /*
  * An entry of the buffer, followed by its outputs, one after the other, each as many bytes as the call with these
- * arguments and this result writes; padded with zeros to a multiple of 8.
+ * arguments and this result writes; padded with zeros to a multiple of 8. That of an mmap, munmap, mprotect, brk or madvise
+ * that changed something has a struct agent_op in their place.
  */
 struct agent_entry {
 	uint32_t head;         /* number | length of the whole entry / 8 << 10 | hash of the arguments << 24 */

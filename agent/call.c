@@ -107,7 +107,7 @@ static int do_ioctl(struct agent_ctl *ctl, struct agent_frame *f)
 	return bytes < 0 ? AGENT_TRACED : make(ctl, f, (uint64_t)bytes);
 }
 
-/* Advice; what changes memory, or what becomes of it in a fork, is for replay to do as well. */
+/* Advice; what becomes of memory in a fork is for replay to do as well. */
 static int do_madvise(struct agent_ctl *ctl, struct agent_frame *f)
 {
 	switch (f->rdx) {
@@ -120,6 +120,9 @@ static int do_madvise(struct agent_ctl *ctl, struct agent_frame *f)
 	case MADV_DONTDUMP:
 	case MADV_DODUMP:
 		return make(ctl, f, 0);
+	case MADV_DONTNEED:
+	case MADV_FREE:
+		return agent_discard(ctl, f);
 	}
 	return AGENT_TRACED;
 }
@@ -434,6 +437,14 @@ __attribute__((function_return("thunk-extern"))) int agent_call(struct agent_fra
 		return f->rdx & WNOHANG ? make(ctl, f, 4 + 144) : AGENT_TRACED;
 	case __NR_madvise:
 		return do_madvise(ctl, f);
+	case __NR_mmap:
+		return agent_mmap(ctl, f);
+	case __NR_munmap:
+		return agent_munmap(ctl, f);
+	case __NR_mprotect:
+		return agent_mprotect(ctl, f);
+	case __NR_brk:
+		return agent_brk(ctl, f);
 	}
 	return AGENT_TRACED;
 }

@@ -97,6 +97,17 @@ int agent_socket(struct agent_ctl *ctl, struct agent_frame *f);
 /* ctl->in, for such calls: before the call is made, or its entry used. */
 void agent_take_lengths(struct agent_ctl *ctl, const struct agent_frame *f);
 
+/* ---- maps.c ---- */
+
+int agent_mmap(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_munmap(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_mprotect(struct agent_ctl *ctl, struct agent_frame *f);
+int agent_brk(struct agent_ctl *ctl, struct agent_frame *f);
+/* MADV_DONTNEED and MADV_FREE. */
+int agent_discard(struct agent_ctl *ctl, struct agent_frame *f);
+/* Replay: whether it could be done again. */
+bool agent_redo(const struct agent_op *op);
+
 /* ---- io.c: the buffer ---- */
 
 void agent_copy(void *to, const void *from, uint64_t n);
@@ -121,6 +132,8 @@ void agent_outs(const struct agent_frame *f, int64_t result, struct agent_outs *
 bool agent_has_room(const struct agent_ctl *ctl, uint64_t out_bytes);
 /* Append the call's entry, and make it the call's result. */
 int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result);
+/* The same for a call that has changed mappings. */
+int agent_commit_op(struct agent_ctl *ctl, struct agent_frame *f, int64_t result, const struct agent_op *op);
 /* Take the call's entry. */
 int agent_replay(struct agent_ctl *ctl, struct agent_frame *f);
 

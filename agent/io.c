@@ -306,11 +306,10 @@ bool agent_has_room(const struct agent_ctl *ctl, uint64_t out_bytes)
 	return out_bytes <= AGENT_OUT_MAX && ctl->pos + ENTRY_MAX + out_bytes + 8 <= AGENT_BUF_BYTES;
 }
 
-int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result)
+static int commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result, const struct agent_outs *o)
 {
 	uint8_t *start = (uint8_t *)AGENT_BUF + ctl->pos, *at = start;
 	struct agent_entry *e = (struct agent_entry *)start;
-	struct agent_outs o;
 	uint64_t n;
 
 	e->result = (int32_t)result;
@@ -320,10 +319,9 @@ int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result)
 		*(int64_t *)at = result;
 		at += 8;
 	}
-	agent_outs(f, result, &o);
-	for (unsigned i = 0; i < o.n; i++) {
-		agent_copy(at, (const void *)o.v[i].addr, o.v[i].len);
-		at += o.v[i].len;
+	for (unsigned i = 0; i < o->n; i++) {
+		agent_copy(at, (const void *)o->v[i].addr, o->v[i].len);
+		at += o->v[i].len;
 	}
 	for (; (uint64_t)at % 8; at++)
 		*at = 0;
@@ -332,6 +330,29 @@ int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result)
 	ctl->pos += n;
 	f->rax = (uint64_t)result;
 	return AGENT_DONE;
+}
+
+int agent_commit(struct agent_ctl *ctl, struct agent_frame *f, int64_t result)
+{
+	struct agent_outs o;
+
+	agent_outs(f, result, &o);
+	return commit(ctl, f, result, &o);
+}
+
+int agent_commit_op(struct agent_ctl *ctl, struct agent_frame *f, int64_t result, const struct agent_op *op)
+{
+	struct agent_outs o;
+
+	o.n = 1;
+	o.v[0] = (struct agent_out){ (uint64_t)op, sizeof(*op) };
+	ctl->mapped = 1;
+	return commit(ctl, f, result, &o);
+}
+
+static bool maps(uint64_t nr)
+{
+	return nr == __NR_mmap || nr == __NR_munmap || nr == __NR_mprotect || nr == __NR_brk || nr == __NR_madvise;
 }
 
 /* The buffer does not fit the program: the replayer sees a fault here, and reports that the replay diverged. */
@@ -381,6 +402,11 @@ int agent_replay(struct agent_ctl *ctl, struct agent_frame *f)
 	if (!take_lengths(ctl, f, result, at, left))
 		return misfit();
 	agent_outs(f, result, &o);
+	if (maps(f->rax) && left) {
+		if (left != sizeof(struct agent_op) || !agent_redo((const struct agent_op *)at))
+			return misfit();
+		left = 0;
+	}
 	for (unsigned i = 0; i < o.n; i++) {
 		if (o.v[i].len > left)
 			return misfit();

@@ -58,16 +58,25 @@ static long try_write(const struct agent_frame *f)
 	return agent_syscall((long)f->rdi, (long)&v, 1, -1, 0, RWF_NOWAIT, __NR_pwritev2);
 }
 
-/* What is left of a file, if it fits though the program has room for more than that. */
+/*
+ * What is left of a file, if it fits though the program has room for more than that. That it was all tells that the program's own
+ * call would have read no more; else the file is put back to where it was.
+ */
 static int read_rest(struct agent_ctl *ctl, struct agent_frame *f)
 {
+	bool moves = f->rax == __NR_read;
 	struct stat st;
-	long at = f->rax == __NR_read ? agent_syscall((long)f->rdi, 0, SEEK_CUR, 0, 0, 0, __NR_lseek) : (long)f->r10;
+	long at = moves ? agent_syscall((long)f->rdi, 0, SEEK_CUR, 0, 0, 0, __NR_lseek) : (long)f->r10, n;
 
 	if (!agent_has_room(ctl, AGENT_OUT_MAX) || agent_syscall((long)f->rdi, (long)&st, 0, 0, 0, 0, __NR_fstat) || !S_ISREG(st.st_mode) ||
-	    at < 0 || st.st_size - at > (long)AGENT_OUT_MAX)
+	    at < 0 || st.st_size - at >= (long)AGENT_OUT_MAX)
 		return AGENT_TRACED;
-	return agent_commit(ctl, f, agent_syscall((long)f->rdi, (long)f->rsi, AGENT_OUT_MAX, (long)f->r10, 0, 0, (long)f->rax));
+	n = agent_syscall((long)f->rdi, (long)f->rsi, AGENT_OUT_MAX, (long)f->r10, 0, 0, (long)f->rax);
+	if (n != AGENT_OUT_MAX)
+		return agent_commit(ctl, f, n);
+	if (moves)
+		(void)agent_syscall((long)f->rdi, at, SEEK_SET, 0, 0, 0, __NR_lseek);
+	return AGENT_TRACED;
 }
 
 /* eventfd(2) and the like. Not all of them can be tried. */

@@ -267,6 +267,7 @@ int agent_map(struct recording *r, struct task *t)
 		err = put_inos(r, t->mm);
 	if (err)
 		return err;
+	agent_maps_start(t);
 	t->mm->agent = calloc(1, sizeof(*t->mm->agent));
 	return t->mm->agent ? 0 : -ENOMEM;
 }
@@ -576,6 +577,7 @@ void agent_flush(struct recording *r, struct task *t)
 	if (ctl.yield)
 		(void)put_u32(t->mm, CTL(yield), 0);
 	agent_take_segv(t, ctl.segv);
+	agent_maps_flush(r, t, &ctl);
 	if (!ctl.pos || ctl.pos > sizeof(bytes) || mem_read(t->mm->mem_fd, AGENT_BUF, bytes, ctl.pos))
 		return;
 	(void)mem_write(t->mm->mem_fd, CTL(pos), place, 8);

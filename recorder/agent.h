@@ -53,6 +53,15 @@ void agent_read_tsc(struct recording *r, struct task *t, uint64_t site);
 /** Whether what traps at this place, and looks like an rdtsc, is an rdtscp that was patched. */
 bool agent_is_tscp(const struct task *t, uint64_t rip);
 
+/**
+ * Memory that the agent may map and unmap without a stop. A traced call of t is about to change mappings; it has mapped private
+ * anonymous memory; it has moved the break from one page to another (t->mm->brk is the new one); or no mapping is what the program asks for.
+ */
+void agent_maps_before(struct task *t);
+void agent_maps_mapped(struct task *t, uint64_t addr, uint64_t len, uint64_t prot, uint64_t flags);
+void agent_maps_brk(struct task *t, uint64_t from, uint64_t to);
+void agent_maps_off(struct task *t);
+
 /** How the agent may read the counter from now on. */
 void agent_set_tsc(struct mm *mm, enum agent_tsc how);
 /** Where the kernel's clock_gettime(2) for user mode is now; 0: the agent must not call it. */

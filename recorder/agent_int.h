@@ -87,6 +87,10 @@ static inline int put_u32(struct mm *mm, uint64_t addr, uint32_t v)
 	return mem_write(mm->mem_fd, addr, &v, sizeof(v));
 }
 
+/* agent_maps.c: at an exec; and what calls in the buffer did. */
+void agent_maps_start(struct task *t);
+void agent_maps_flush(struct recording *r, struct task *t, const struct agent_ctl *ctl);
+
 /* What the calls in the buffer did to whether the program blocks SIGSEGV. */
 void agent_take_segv(struct task *t, uint32_t segv);
 

@@ -15,8 +15,8 @@
 #define FAR 65536     /* the same for what could be a long jump, wherever instructions begin */
 
 /*
- * Instructions that may run elsewhere and be stepped over there without anybody noticing. @data: also those that access
- * the file's own data, at an address relative to theirs.
+ * Instructions that may run elsewhere and be stepped over there without anybody noticing. @data: they are a file's: also those
+ * that access its own data, at an address relative to theirs.
  */
 static bool may_move(const struct insn *in, bool data)
 {
@@ -53,6 +53,7 @@ struct around {
 	size_t n;
 	uint64_t addr;
 	uint64_t far_from, far_end;   /* where to look for long jumps */
+	bool is_file;          /* code of a file, which has its data at a fixed distance */
 };
 
 static int read_around(struct task *t, uint64_t site, struct around *a)
@@ -71,6 +72,7 @@ static int read_around(struct task *t, uint64_t site, struct around *a)
 		a->addr = site - AROUND > m->start && site > AROUND ? site - AROUND : m->start;
 		a->far_from = site > FAR && site - FAR > m->start ? site - FAR : m->start;
 		a->far_end = site + FAR < m->end ? site + FAR : m->end;
+		a->is_file = m->ino;
 		a->n = mem_read_some(t->mm->mem_fd, a->addr, a->bytes, (size_t)(end - a->addr));
 		err = a->n == end - a->addr ? 0 : -EFAULT;
 	}
@@ -184,7 +186,7 @@ static int put_jmp(struct patch *p, uint64_t to)
 }
 
 /* The instructions after `syscall`, cpuid, rdtsc or rdtscp, up to where the jump's 5 bytes are covered. */
-static int move_insns(const struct around *a, struct patch *p, enum patch_form form, enum patch_refusal *ret_why)
+static int move_insns(const struct around *a, struct patch *p, enum patch_refusal *ret_why)
 {
 	bool open = true;   /* execution gets here */
 
@@ -203,7 +205,7 @@ static int move_insns(const struct around *a, struct patch *p, enum patch_form f
 			p->tail.len = (uint8_t)(p->tail.len + in.len);
 			continue;
 		}
-		if (move_insn(a, &in, p, is_insn(form)))
+		if (move_insn(a, &in, p, a->is_file))
 			return -RL_EUNSUPPORTED;
 		p->tail.len = p->n_displaced = (uint8_t)(p->tail.len + in.len);
 		open = !ends_path(&in);
@@ -292,7 +294,7 @@ static int plan_behind(const struct around *a, uint64_t at, size_t room, uint64_
 
 	begin(p, at, tramp);
 	put_head(p, PATCH_CPUID);
-	err = move_insns(a, p, PATCH_CPUID, &why);
+	err = move_insns(a, p, &why);
 	if (err)
 		return err;
 	return p->tail.len <= room ? finish(a, p) : -RL_EUNSUPPORTED;
@@ -354,6 +356,7 @@ int patch_plan_insn(struct task *t, const struct insn_site *s, uint64_t at, uint
 
 	if (s->prefixes || (!s->is_cpuid && !s->is_xsave))
 		return err;
+	a.is_file = true;
 	a.addr = at - s->lead;
 	a.n = mem_read_some(t->mm->mem_fd, a.addr, a.bytes, s->lead + AGENT_PATCH_MAX + INSN_MAX_BYTES);
 	if (a.n < (size_t)s->lead + CPUID_BYTES || a.bytes[s->lead] != 0x0f)
@@ -394,7 +397,7 @@ int patch_plan(struct task *t, uint64_t site, uint64_t tramp, enum patch_form fo
 	ret->tail.more = form == PATCH_TSC && at[1] == 0x01;
 	ret->is_insn = is_insn(form);
 	put_head(ret, form);
-	err = move_insns(&a, ret, form, ret_why);
+	err = move_insns(&a, ret, ret_why);
 	if (err)
 		return err;
 	code = (struct insn_code){ .bytes = a.bytes, .n = a.n, .addr = a.addr, .known = site };

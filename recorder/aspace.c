@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include "common/grow.h"
 #include "common/log.h"
+#include "recorder/agent.h"
 
 #define PAGE_UP(n) (((n) + TRACE_PAGE - 1) & ~(uint64_t)(TRACE_PAGE - 1))
 
@@ -223,6 +224,7 @@ static void after_mmap(struct recording *r, struct task *t, const struct sys_cal
 			full_size(t, &op);
 		}
 		ev_asop(r, &op);
+		agent_maps_mapped(t, addr, len, op.prot, flags);
 		if (op.prot & PROT_EXEC)
 			tsc_trap(r, t);
 	} else if ((flags & MAP_TYPE) != MAP_PRIVATE || !map_known(r, t, c, addr, len)) {
@@ -266,6 +268,7 @@ static void after_brk(struct recording *r, struct task *t, const struct sys_call
 		op = (struct ev_asop){ .kind = AS_UNMAP, .addr = to, .len = from - to };
 	if (to != from)
 		ev_asop(r, &op);
+	agent_maps_brk(t, from, to);
 }
 
 /* A hole punched through a shared mapping. */
@@ -356,10 +359,13 @@ static void unmap_above_ours(struct recording *r, struct task *t)
 /* shmdt(2) is told no length: look before the mapping goes. */
 void aspace_before(struct recording *r, struct task *t)
 {
+	const struct sys_desc *d = sys_desc(t->call.nr);
 	struct maps maps = { 0 };
 	const struct mapping *m;
 
 	(void)r;
+	if (d && d->class == SC_ASPACE)
+		agent_maps_before(t);
 	keep_ours(t);
 	if (t->call.nr != SYS_shmdt || maps_read(t->tid, &maps))
 		return;

@@ -12,6 +12,7 @@
 #include "common/grow.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "recorder/agent.h"
 #include "tracee/cputime.h"
 #include "tracee/insn.h"
 #include "tracee/layout.h"
@@ -252,6 +253,7 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 	uint64_t start, collected = 0;
 	int err = remote_getregs(t->tid, &regs);
 
+	agent_flush(r, t);   /* it may tell of mappings */
 	if (!err)
 		err = xstate_read(t->tid, &x);
 	start = own_ns();

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "recorder/agent.h"
 #include "tracee/layout.h"
 
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
@@ -266,6 +267,13 @@ void tell_once(struct recording *r, bool *told, const char *text)
 		snprintf(r->result->warning, sizeof(r->result->warning), "%s", text);
 }
 
+/* All memory that can be read will be executable. */
+static void mapped_is_exec(struct recording *r, struct task *t)
+{
+	tsc_trap(r, t);
+	agent_maps_off(t);
+}
+
 void quirk_exit(struct recording *r, struct task *t)
 {
 	/* The kernel hands out the numbers before it knows whether there will be sockets. */
@@ -287,7 +295,7 @@ void quirk_exit(struct recording *r, struct task *t)
 	if (t->call.nr == SYS_sched_getaffinity)
 		exit_getaffinity(r, t);
 	if (t->call.nr == SYS_personality && t->call.arg[0] != ~0u && t->call.arg[0] & READ_IMPLIES_EXEC)
-		tsc_trap(r, t);   /* all memory will be executable */
+		mapped_is_exec(r, t);
 	if (t->call.nr == SYS_sched_yield)
 		r->slice_over = true;
 }

@@ -60,7 +60,7 @@ static void child_main(struct recording *r, int go_fd, int report_fd)
 	sigaction(SIGALRM, &r->old_alarm, NULL);
 	sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
 	nofile_restore(&r->old_nofile);
-	err = r->outer_filter ? 0 : confine_self(CONFINE_TRACE, RL_STUB_CALL + 2, r->opts->agent ? AGENT_SYSCALL + 2 : 0);
+	err = r->outer_filter ? 0 : confine_recorded(RL_STUB_CALL + 2, r->opts->agent ? AGENT_SYSCALL + 2 : 0);
 	if (!err) {
 		execvp(r->opts->argv[0], r->opts->argv);
 		err = -why_not(r->opts->argv[0], errno);

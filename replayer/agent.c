@@ -1,10 +1,12 @@
 #include "replayer/agent.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include "common/err.h"
 #include "replayer/traps.h"
 #include "tracee/agentcode.h"
+#include "tracee/layout.h"
 #include "tracee/remote.h"
 
 /* Where in a trampoline a task can be told to stand in the program: at an instruction of its, but the site's first; that is the site. */
@@ -44,6 +46,93 @@ struct user_regs_struct agent_regs(const struct rtask *t)
 	return regs;
 }
 
+static void note_mapped(struct host_ahead *a, uint64_t start, uint64_t end)
+{
+	struct agent_range *last;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (start <= a->mapped[i].end && a->mapped[i].start <= end) {
+			a->mapped[i].start = start < a->mapped[i].start ? start : a->mapped[i].start;
+			a->mapped[i].end = end > a->mapped[i].end ? end : a->mapped[i].end;
+			return;
+		}
+	}
+	if (a->n < AHEAD_MAX) {
+		a->mapped[a->n++] = (struct agent_range){ start, end };
+		return;
+	}
+	/* Too many: what lies between is given away. */
+	last = &a->mapped[AHEAD_MAX - 1];
+	last->start = start < last->start ? start : last->start;
+	last->end = end > last->end ? end : last->end;
+}
+
+void agent_filled(struct host *h, const struct event *ev)
+{
+	struct agent_op op;
+
+	agent_used_up(h);
+	for (uint32_t i = 0; i < ev->n_writes; i++) {
+		const struct ev_write *w = &ev->writes[i];
+		uint32_t at = 0;
+
+		while (w->addr == AGENT_BUF && agent_next_op(w->bytes, w->len, &at, &op)) {
+			h->ahead.any = true;
+			if (op.kind == AGENT_OP_MAP)
+				note_mapped(&h->ahead, op.addr, op.addr + op.len);
+		}
+	}
+}
+
+void agent_used_up(struct host *h)
+{
+	h->ahead.any = false;
+	h->ahead.n = 0;
+}
+
+int agent_run_request(const struct rtask *t)
+{
+	return t->host->ahead.any ? PTRACE_CONT : PTRACE_SYSEMU;
+}
+
+void agent_see_call(struct rtask *t, struct stop *st)
+{
+	if (st->kind != TS_SIGNAL || st->sig != SIGSYS)
+		return;
+	st->kind = TS_SYSCALL;
+	t->regs.orig_rax = t->regs.rax;
+	t->regs.rax = (uint64_t)-ENOSYS;
+}
+
+bool agent_calls(const struct rtask *t)
+{
+	return t->regs.rip == AGENT_SYSCALL + 2 && t->host->ahead.any;
+}
+
+int agent_take_call(struct rtask *t, struct agent_call *ret)
+{
+	const struct user_regs_struct *regs = &t->regs;
+
+	*ret = (struct agent_call){ regs->orig_rax, { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 } };
+	if (!agent_may_redo(ret->nr, ret->arg))
+		return -RL_EDIVERGED;
+	t->at_entry = false;
+	t->regs.orig_rax = -1ull;
+	t->regs_dirty = true;
+	return rtask_flush(t);
+}
+
+int agent_make_call(struct rtask *t, const struct agent_call *c)
+{
+	struct remote r = { .tid = t->host_tid, .site = RL_STUB_CALL };
+	int64_t result;
+	int err = remote_call(&r, (long)c->nr, c->arg, &result);
+
+	t->regs.rax = (uint64_t)result;
+	t->regs_dirty = true;
+	return err;
+}
+
 static int resume(struct rtask *t, int request)
 {
 	struct stop st;
@@ -59,6 +148,7 @@ static int resume(struct rtask *t, int request)
 		err = rtask_fetch(t);
 	if (err)
 		return err;
+	agent_see_call(t, &st);
 	t->at_entry = st.kind == TS_SYSCALL;
 	if (st.kind == TS_SIGNAL && st.sig == SIGSEGV && !agent_hides(t) && agent_view(t->host->mem_fd, t->regs.rip) != t->regs.rip)
 		return 0;   /* the instruction has trapped, and will again */
@@ -75,7 +165,7 @@ static int through(struct rtask *t, uint64_t back)
 		err = traps_insert(&traps, t->host->mem_fd);
 	if (err)
 		return err;
-	err = resume(t, PTRACE_SYSEMU);
+	err = resume(t, agent_run_request(t));
 	traps_remove(&traps, t->host->mem_fd);
 	traps_free(&traps);
 	if (!err && !t->at_entry && t->regs.rip == back + 1) {

@@ -1,4 +1,5 @@
 /* Carrying out an event: everything that the recorded program's kernel did to it, done again by us. */
+#include "replayer/agent.h"
 #include "replayer/internal.h"
 #include "replayer/watch.h"
 
@@ -355,6 +356,8 @@ int event_apply(struct session *s, const struct run_ctl *ctl, struct run_result 
 	ret->event_no = ev->no;
 	if (!t && ev->kind != EV_EXEC)
 		return diverged(s, NULL, ev, "there is no such task");
+	if (t && t->host && event_needs_run(ev))
+		agent_used_up(t->host);
 	switch (ev->kind) {
 	case EV_EXEC:
 		err = apply_exec(s, t, ev);
@@ -370,6 +373,8 @@ int event_apply(struct session *s, const struct run_ctl *ctl, struct run_result 
 		t->at_entry = ev->kind == EV_SYSCALL_ENTER && t->at_entry;
 		break;
 	}
+	if (ev->kind == EV_BUFFER)
+		agent_filled(t->host, ev);
 	if (err) {
 		log_debug("event %llu kind %d: %s", (unsigned long long)ev->no, ev->kind, rl_strerror(err));
 		return err;

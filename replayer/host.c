@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/abi.h"
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
@@ -73,7 +74,7 @@ static void host_main(int go_fd, bool trap_cpuid)
 	prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
 	if (trap_cpuid && syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) < 0)
 		_exit(125);
-	if (leave_rseq() || confine_self(CONFINE_KILL, RL_STUB_CALL + 2, 0))
+	if (leave_rseq() || confine_replayed(RL_STUB_CALL + 2, AGENT_SYSCALL + 2))
 		_exit(125);
 	for (;;)
 		__asm__ volatile("int3");
@@ -195,6 +196,7 @@ int host_fork(struct host *h, pid_t tid, struct host **ret)
 	if (!c)
 		return -ENOMEM;
 	*ret = c;
+	c->ahead = h->ahead;
 	return shared_copy(&c->shared, &h->shared);
 }
 

@@ -9,9 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "agent/maps_abi.h"
 #include "replayer/objects.h"
 #include "replayer/shared.h"
 #include "trace-fmt/trace.h"
+
+#define AHEAD_MAX 16
+
+/* What the buffer of the agent, which was filled for the task that runs next, will do to mappings. */
+struct host_ahead {
+	bool any;
+	struct agent_range mapped[AHEAD_MAX];   /* where there will be memory, at some time */
+	uint32_t n;
+};
 
 /* One address space. */
 struct host {
@@ -22,6 +32,7 @@ struct host {
 	size_t n_threads, cap_threads;
 	struct shared_maps shared;     /* its mappings of objects that change */
 	uint64_t stubs[4];             /* where filters' code lies at present (site.h): no memory of the program's */
+	struct host_ahead ahead;
 	struct lock_table *locks;      /* lockhook.h; NULL: no function is patched */
 	const struct host *copy_of;    /* while a session is cloned: whose copy it is */
 	struct host *next;

@@ -37,6 +37,9 @@ struct rtask *rtask_add(struct session *s, struct host *h, pid_t host_tid);
 
 /* ---- run.c ---- */
 
+/** Whether its task executes something before the event's instant. */
+bool event_needs_run(const struct event *ev);
+
 /** Bring the task of s->ev to the event's instant, or to an earlier stop of @ctl. RUN_EVENT: it is there. */
 int run_to_event(struct session *s, const struct run_ctl *ctl, struct run_result *ret);
 

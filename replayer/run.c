@@ -47,7 +47,7 @@ struct run {
 	struct watch_set *watch;       /* NULL: nothing is watched */
 };
 
-static bool needs_run(const struct event *ev)
+bool event_needs_run(const struct event *ev)
 {
 	switch (ev->kind) {
 	case EV_SYSCALL:
@@ -121,7 +121,17 @@ static int go(struct run *r, int request, struct stop *ret)
 		err = wait_stop(r, ret);
 	if (!err && (ret->kind == TS_DEAD || ret->kind == TS_EXITING))
 		return -RL_EGONE;
-	return err ? err : rtask_fetch(r->t);
+	if (!err)
+		err = rtask_fetch(r->t);
+	if (!err)
+		agent_see_call(r->t, ret);
+	return err;
+}
+
+/* A watch on pages would lose them to a new mapping: then the agent's calls stop, too. */
+static int run_request(const struct run *r)
+{
+	return r->watch ? PTRACE_SYSEMU : agent_run_request(r->t);
 }
 
 static bool insn_at(struct run *r, uint64_t addr, struct insn *ret)
@@ -142,7 +152,7 @@ static int finish_rep(struct run *r, const struct insn *in, struct stop *ret)
 		err = traps_insert(&after, r->t->host->mem_fd);
 	if (err)
 		return err;
-	err = go(r, PTRACE_SYSEMU, ret);
+	err = go(r, run_request(r), ret);
 	traps_remove(&after, r->t->host->mem_fd);
 	if (!err && ret->kind == TS_SIGNAL && ret->sig == SIGTRAP && r->t->regs.rip == in->addr + in->len + 1) {
 		r->t->regs.rip--;
@@ -262,6 +272,21 @@ static int at_syscall(struct run *r)
 }
 
 static int judge(struct run *r, const struct stop *st, bool stepped);
+
+/* The agent changes a mapping. */
+static int at_agent_call(struct run *r)
+{
+	struct agent_call c;
+	int err = agent_take_call(r->t, &c);
+
+	if (!err)
+		err = watch_pages_free(r->watch);
+	if (!err)
+		err = agent_make_call(r->t, &c);
+	if (!err)
+		err = watch_pages_guard(r->watch, r->t);
+	return err == -RL_EDIVERGED ? diverged(r->s, r->t, r->ev, "the agent makes a call that it must not make") : err;
+}
 
 /* The program changes code near a filter of ours. */
 static int step_guarded(struct run *r)
@@ -403,7 +428,7 @@ static int judge(struct run *r, const struct stop *st, bool stepped)
 {
 	switch (st->kind) {
 	case TS_SYSCALL:
-		return at_syscall(r);
+		return agent_calls(r->t) ? at_agent_call(r) : at_syscall(r);
 	case TS_SIGNAL:
 		return st->sig == SIGTRAP ? at_trap(r, stepped) : at_fault(r, st->sig);
 	case TS_INTERRUPT:
@@ -422,7 +447,7 @@ static int judge_in_agent(struct run *r, const struct stop *st, uint64_t back, s
 	int got;
 
 	if (st->kind == TS_SYSCALL)
-		return at_syscall(r);
+		return agent_calls(t) ? at_agent_call(r) : at_syscall(r);
 	if (st->kind == TS_INTERRUPT)
 		return GO_ON;
 	if (st->kind == TS_SIGNAL && st->sig == SIGSEGV && watch_owns_fault(r->watch, t)) {
@@ -458,7 +483,7 @@ static int pass_agent(struct run *r)
 		if (!got)
 			got = traps_insert(&traps, r->t->host->mem_fd);
 		if (!got)
-			got = go(r, back ? PTRACE_SYSEMU : PTRACE_SYSEMU_SINGLESTEP, &st);
+			got = go(r, back ? run_request(r) : PTRACE_SYSEMU_SINGLESTEP, &st);
 		traps_remove(&traps, r->t->host->mem_fd);
 		traps_free(&traps);
 		if (!got)
@@ -521,7 +546,7 @@ static int advance(struct run *r, bool first)
 	if (!got)
 		got = lockhook_arm(r->s, r->t);
 	if (!got)
-		got = go(r, PTRACE_SYSEMU, &st);
+		got = go(r, run_request(r), &st);
 	if (sites_remove(r->sites) && !got)
 		got = -EFAULT;
 	traps_remove(&r->traps, mem_fd);
@@ -581,6 +606,14 @@ static bool changes_mappings(const struct event *ev)
 	return ev->n_asops || ev->kind == EV_EXEC || ev->new_task.task;
 }
 
+/* Whether the agent will change some on the way to the next event. */
+static bool maps_ahead(struct session *s)
+{
+	const struct rtask *t = session_task(s, s->ev->task);
+
+	return t && t->host && t->host->ahead.any;
+}
+
 /* @pass_ns: how much the deadline moves with every wrong pass looked at. */
 static int run_once(struct session *s, const struct run_ctl *ctl, struct run_result *ret, uint64_t deadline_ns,
 		    uint64_t pass_ns)
@@ -596,9 +629,9 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 	ret->kind = RUN_EVENT;
 	ret->task = s->ev->task;
 	s->as_gen += s->as_changing;
-	s->as_changing = changes_mappings(s->ev);
+	s->as_changing = changes_mappings(s->ev) || maps_ahead(s);
 	got = lockhook_see(s);
-	if (got || !needs_run(s->ev))
+	if (got || !event_needs_run(s->ev))
 		return got;
 	r.t = session_task(s, s->ev->task);
 	if (!r.t || r.t->dead || !r.t->host)

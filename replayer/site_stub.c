@@ -9,8 +9,8 @@
 #include "tracee/remote.h"
 
 /*
- * No recorded call happens while the stub is there, so any hole will do; but not right behind something that a program
- * may run into the end of.
+ * No recorded call happens while the stub is there but what the agent's buffer holds, so any hole will do that is not mapped then;
+ * but not right behind something that a program may run into the end of.
  */
 #define MARGIN 0x100000ull
 #define REACH 0x70000000ull        /* of a jump, with room to spare */
@@ -27,8 +27,14 @@ static bool overlaps(uint64_t at, uint64_t start, uint64_t end)
 /* The end of what takes the place already though no mapping shows it; 0: nothing does. */
 static uint64_t taken_until(const struct sites *ss, uint64_t at)
 {
+	const struct host_ahead *ahead = &ss->t->host->ahead;
+
 	if (overlaps(at, RL_BASE, RL_END))
 		return RL_END;
+	for (uint32_t i = 0; i < ahead->n; i++) {
+		if (overlaps(at, ahead->mapped[i].start, ahead->mapped[i].end))
+			return ahead->mapped[i].end;
+	}
 	for (size_t i = 0; i < ss->n; i++) {
 		uint64_t base = STUB_BASE(ss->v[i].stub);
 

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include "common/err.h"
+#include "replayer/agent.h"
 #include "tracee/cputime.h"
 #include "tracee/layout.h"
 #include "tracee/remote.h"
@@ -55,7 +56,7 @@ static int run_to_alarm(struct rtask *t, uint64_t ns, struct stop *ret, uint64_t
 	if (!err)
 		err = let_alarm(t, true);
 	if (!err)
-		err = remote_resume(t->host_tid, PTRACE_SYSEMU, 0);
+		err = remote_resume(t->host_tid, agent_run_request(t), 0);
 	if (!err)
 		err = remote_wait(t->host_tid, ret);
 	if (!err && (ret->kind == TS_DEAD || ret->kind == TS_EXITING))

@@ -207,6 +207,22 @@ void watch_disarm(struct watch_set *ws, struct rtask *t)
 	free(ws);
 }
 
+int watch_pages_free(struct watch_set *ws)
+{
+	int err = 0;
+
+	for (size_t i = 0; ws && !err && i < ws->n_guards; i++)
+		err = protect(ws, &ws->guards[i], ws->guards[i].prot);
+	if (ws)
+		ws->n_guards = 0;
+	return err;
+}
+
+int watch_pages_guard(struct watch_set *ws, struct rtask *t)
+{
+	return ws ? arm_pages(ws, t) : 0;
+}
+
 /* A write watch reports changes only; the new value becomes the old one. */
 static bool changed(const struct watch_set *ws, struct run_watch *w)
 {

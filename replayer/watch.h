@@ -26,6 +26,10 @@ bool watch_owns_fault(struct watch_set *w, struct rtask *t);
 /** Let the faulting instruction run. 1: it hit *ret_watch, 0: it did not, or a negative error. */
 int watch_step(struct watch_set *w, struct rtask *t, size_t *ret_watch);
 
+/** Before and after the agent changes a mapping: take the protection away, and protect what is there then. t is at the border to user mode. */
+int watch_pages_free(struct watch_set *w);
+int watch_pages_guard(struct watch_set *w, struct rtask *t);
+
 /** Whether the bytes that an event wrote hit a watch. */
 bool watch_hit_by_event(struct session *s, const struct run_ctl *ctl, const struct event *ev, size_t *ret_watch);
 

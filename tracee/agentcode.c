@@ -1,6 +1,8 @@
 #include "tracee/agentcode.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include "tracee/insn_site.h"
 #include "tracee/layout.h"
 #include "tracee/remote.h"
@@ -153,4 +155,41 @@ void agent_unpatch(int mem_fd, uint64_t addr, uint8_t *bytes, size_t n)
 		memcpy(bytes + i, t.tail.original, t.tail.len < left ? t.tail.len : left);
 		i += t.tail.len - 1u;
 	}
+}
+
+static bool may_map(uint32_t nr)
+{
+	return nr == SYS_mmap || nr == SYS_munmap || nr == SYS_mprotect || nr == SYS_brk || nr == SYS_madvise;
+}
+
+bool agent_next_op(const uint8_t *bytes, uint32_t n, uint32_t *at, struct agent_op *ret)
+{
+	struct agent_entry e;
+
+	while (n - *at >= sizeof(e)) {
+		const uint8_t *entry = bytes + *at;
+		uint32_t len, before;
+
+		memcpy(&e, entry, sizeof(e));
+		len = AGENT_ENTRY_BYTES(e.head);
+		before = sizeof(e) + (e.result == AGENT_WIDE ? 8 : 0);
+		if (len < sizeof(e) || len > n - *at)
+			break;
+		*at += len;
+		if (!may_map(AGENT_ENTRY_NR(e.head)) || len != before + sizeof(*ret))
+			continue;
+		memcpy(ret, entry + before, sizeof(*ret));
+		return true;
+	}
+	*at = n;
+	return false;
+}
+
+bool agent_may_redo(uint64_t nr, const uint64_t arg[6])
+{
+	bool known = (nr == SYS_mmap && arg[3] == AGENT_MAP_FLAGS && !(arg[2] & ~(uint64_t)AGENT_PROTS)) ||
+		     (nr == SYS_mprotect && !(arg[2] & ~(uint64_t)AGENT_PROTS)) || (nr == SYS_madvise && arg[2] == MADV_DONTNEED) ||
+		     nr == SYS_munmap;
+
+	return known && arg[0] + arg[1] >= arg[0] && (arg[0] >= RL_END || arg[0] + AGENT_PAGE_UP(arg[1]) <= RL_BASE);
 }

@@ -38,4 +38,13 @@ uint64_t agent_place(int mem_fd, uint64_t addr);
 /** In bytes read from memory at addr, put the program's own in place of patched sites. */
 void agent_unpatch(int mem_fd, uint64_t addr, uint8_t *bytes, size_t n);
 
+/**
+ * The next entry from *at on in the n bytes of a buffer that changed mappings, with *at moved behind it. The bytes may be anything.
+ * False: there is none.
+ */
+bool agent_next_op(const uint8_t *bytes, uint32_t n, uint32_t *at, struct agent_op *ret);
+
+/** Whether the agent may make this call at replay: it changes nothing but mappings of the program's own. */
+bool agent_may_redo(uint64_t nr, const uint64_t arg[6]);
+
 #endif
