@@ -8,6 +8,7 @@
 
 #include "agent/abi.h"
 #include "cli/text.h"
+#include "replayer/agent.h"
 #include "tracee/agentcode.h"
 #include "tracee/sysfmt.h"
 
@@ -26,22 +27,6 @@ const char *patch_refusal_text(int why)
 	return why > 0 && why < PATCH_REFUSAL_END ? text[why] : "an unknown reason";
 }
 
-/* What an event writes to the buffer; how many bytes that is. A trace is hostile input: addresses and lengths may be anything. */
-static uint32_t buffer_join(const struct event *ev, uint8_t out[AGENT_BUF_BYTES])
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < ev->n_writes; i++) {
-		const struct ev_write *w = &ev->writes[i];
-
-		if (w->addr != AGENT_BUF + (uint64_t)n || w->len > AGENT_BUF_BYTES - n)
-			continue;
-		memcpy(out + n, w->bytes, w->len);
-		n += w->len;
-	}
-	return n;
-}
-
 uint64_t agent_buffer_bytes(const struct event *ev)
 {
 	uint64_t n = 0;
@@ -54,7 +39,7 @@ uint64_t agent_buffer_bytes(const struct event *ev)
 static void count_entries(struct agent_counts *c, const struct event *ev)
 {
 	static uint8_t bytes[AGENT_BUF_BYTES];
-	uint32_t n = buffer_join(ev, bytes);
+	uint32_t n = agent_buffer_join(ev, bytes);
 	struct agent_entry e;
 
 	for (uint32_t at = 0; n - at >= sizeof(e); at += AGENT_ENTRY_BYTES(e.head)) {

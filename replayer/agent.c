@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include "common/err.h"
 #include "replayer/traps.h"
 #include "tracee/agentcode.h"
+#include "tracee/confine.h"
 #include "tracee/layout.h"
 #include "tracee/remote.h"
 
@@ -67,20 +69,32 @@ static void note_mapped(struct host_ahead *a, uint64_t start, uint64_t end)
 	last->end = end > last->end ? end : last->end;
 }
 
+uint32_t agent_buffer_join(const struct event *ev, uint8_t out[AGENT_BUF_BYTES])
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ev->n_writes; i++) {
+		const struct ev_write *w = &ev->writes[i];
+
+		if (w->addr != AGENT_BUF + (uint64_t)n || w->len > AGENT_BUF_BYTES - n)
+			continue;
+		memcpy(out + n, w->bytes, w->len);
+		n += w->len;
+	}
+	return n;
+}
+
 void agent_filled(struct host *h, const struct event *ev)
 {
+	static uint8_t bytes[AGENT_BUF_BYTES];
+	uint32_t n = agent_buffer_join(ev, bytes), at = 0;
 	struct agent_op op;
 
 	agent_used_up(h);
-	for (uint32_t i = 0; i < ev->n_writes; i++) {
-		const struct ev_write *w = &ev->writes[i];
-		uint32_t at = 0;
-
-		while (w->addr == AGENT_BUF && agent_next_op(w->bytes, w->len, &at, &op)) {
-			h->ahead.any = true;
-			if (op.kind == AGENT_OP_MAP)
-				note_mapped(&h->ahead, op.addr, op.addr + op.len);
-		}
+	while (agent_next_op(bytes, n, &at, &op)) {
+		h->ahead.any = true;
+		if (op.kind == AGENT_OP_MAP)
+			note_mapped(&h->ahead, op.addr, op.addr + op.len);
 	}
 }
 
@@ -90,9 +104,19 @@ void agent_used_up(struct host *h)
 	h->ahead.n = 0;
 }
 
+/* Another one's filter could kill for a call of the program's, which by PTRACE_SYSEMU it never sees. */
+static bool under_own_filter_only(void)
+{
+	static int others = -1;
+
+	if (others < 0)
+		others = confined_by_others();
+	return !others;
+}
+
 int agent_run_request(const struct rtask *t)
 {
-	return t->host->ahead.any ? PTRACE_CONT : PTRACE_SYSEMU;
+	return t->host->ahead.any && under_own_filter_only() ? PTRACE_CONT : PTRACE_SYSEMU;
 }
 
 void agent_see_call(struct rtask *t, struct stop *st)
@@ -135,6 +159,7 @@ int agent_make_call(struct rtask *t, const struct agent_call *c)
 
 static int resume(struct rtask *t, int request)
 {
+	struct agent_call call;
 	struct stop st;
 	int err = rtask_flush(t);
 
@@ -149,6 +174,10 @@ static int resume(struct rtask *t, int request)
 	if (err)
 		return err;
 	agent_see_call(t, &st);
+	if (st.kind == TS_SYSCALL && agent_calls(t)) {
+		err = agent_take_call(t, &call);
+		return err ? err : agent_make_call(t, &call);
+	}
 	t->at_entry = st.kind == TS_SYSCALL;
 	if (st.kind == TS_SIGNAL && st.sig == SIGSEGV && !agent_hides(t) && agent_view(t->host->mem_fd, t->regs.rip) != t->regs.rip)
 		return 0;   /* the instruction has trapped, and will again */

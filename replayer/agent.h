@@ -6,6 +6,7 @@
 #define RELIVE_REPLAYER_AGENT_H
 
 #include <stdbool.h>
+#include "agent/abi.h"
 #include "replayer/session.h"
 #include "tracee/stop.h"
 
@@ -22,6 +23,9 @@ int agent_way_out(const struct rtask *t, uint64_t *ret_back);
  */
 int agent_come_out(struct rtask *t);
 
+/** What an event writes to the buffer; how many bytes that is. A trace is hostile input: addresses and lengths may be anything. */
+uint32_t agent_buffer_join(const struct event *ev, uint8_t out[AGENT_BUF_BYTES]);
+
 /**
  * A task's buffer was filled, or used up: see struct host_ahead. Where nobody watches, the agent makes its calls without a stop then.
  */
@@ -31,6 +35,7 @@ void agent_used_up(struct host *h);
 int agent_run_request(const struct rtask *t);
 /** Such a call stops as a signal then: make it what it is for those who look at it. */
 void agent_see_call(struct rtask *t, struct stop *st);
+/* One of its calls. */
 struct agent_call {
 	uint64_t nr, arg[6];
 };

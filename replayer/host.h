@@ -1,6 +1,6 @@
 /*
- * Host processes: processes of ours, emptied, in which recorded address spaces are rebuilt. They run under a filter
- * that kills them for any system call but those injected at the stub.
+ * Host processes: processes of ours, emptied, in which recorded address spaces are rebuilt. They run under a filter that
+ * lets no system call through but those injected at the stub, and those of the agent that change mappings.
  */
 #ifndef RELIVE_HOST_H
 #define RELIVE_HOST_H

@@ -273,8 +273,8 @@ static int at_syscall(struct run *r)
 
 static int judge(struct run *r, const struct stop *st, bool stepped);
 
-/* The agent changes a mapping. */
-static int at_agent_call(struct run *r)
+/* The agent changes a mapping. Watchpoints hit are left in *ret_hit. */
+static int at_agent_call(struct run *r, size_t *ret_hit)
 {
 	struct agent_call c;
 	int err = agent_take_call(r->t, &c);
@@ -285,6 +285,8 @@ static int at_agent_call(struct run *r)
 		err = agent_make_call(r->t, &c);
 	if (!err)
 		err = watch_pages_guard(r->watch, r->t);
+	if (!err)
+		(void)watch_hit_by_mapping(r->watch, ret_hit);
 	return err == -RL_EDIVERGED ? diverged(r->s, r->t, r->ev, "the agent makes a call that it must not make") : err;
 }
 
@@ -426,9 +428,18 @@ static int too_late(struct run *r)
 
 static int judge(struct run *r, const struct stop *st, bool stepped)
 {
+	size_t hit = SIZE_MAX;
+	int got;
+
 	switch (st->kind) {
 	case TS_SYSCALL:
-		return agent_calls(r->t) ? at_agent_call(r) : at_syscall(r);
+		if (!agent_calls(r->t))
+			return at_syscall(r);
+		got = at_agent_call(r, &hit);
+		if (got || hit == SIZE_MAX)
+			return got;
+		r->ret->watch = hit;
+		return stop_with(r, RUN_WATCH);
 	case TS_SIGNAL:
 		return st->sig == SIGTRAP ? at_trap(r, stepped) : at_fault(r, st->sig);
 	case TS_INTERRUPT:
@@ -447,7 +458,7 @@ static int judge_in_agent(struct run *r, const struct stop *st, uint64_t back, s
 	int got;
 
 	if (st->kind == TS_SYSCALL)
-		return agent_calls(t) ? at_agent_call(r) : at_syscall(r);
+		return agent_calls(t) ? at_agent_call(r, ret_hit) : at_syscall(r);
 	if (st->kind == TS_INTERRUPT)
 		return GO_ON;
 	if (st->kind == TS_SIGNAL && st->sig == SIGSEGV && watch_owns_fault(r->watch, t)) {

@@ -341,7 +341,43 @@ int watch_step(struct watch_set *ws, struct rtask *t, size_t *ret_watch)
 			hit = 1;
 		}
 	}
+	/* A register's watch may be of the same page. */
+	return watch_triggered(ws, t, ret_watch) || hit;
+}
+
+bool watch_hit_by_mapping(struct watch_set *ws, size_t *ret_watch)
+{
+	bool hit = false;
+
+	for (size_t i = 0; ws && i < ws->n; i++) {
+		if (ws->watches[i].proc == ws->proc && changed(ws, &ws->watches[i])) {
+			*ret_watch = i;
+			hit = true;
+		}
+	}
 	return hit;
+}
+
+static bool meets(const struct ev_asop *op, const struct run_watch *w)
+{
+	return (op->addr < w->addr + w->len && w->addr < op->addr + op->len) ||
+	       (op->kind == AS_REMAP && op->new_addr < w->addr + w->len && w->addr < op->new_addr + op->new_len);
+}
+
+/* New memory has other bytes than what was there, which no write tells of. */
+static bool mapping_changed(struct session *s, const struct event *ev, struct run_watch *w)
+{
+	struct rtask *t = ev->n_asops ? session_task(s, ev->task) : NULL;
+	struct watch_set ws = { 0 };
+
+	if (!t || !t->host || t->proc != w->proc)
+		return false;
+	ws.mem_fd = t->host->mem_fd;
+	for (uint32_t k = 0; k < ev->n_asops; k++) {
+		if (meets(&ev->asops[k], w))
+			return changed(&ws, w);
+	}
+	return false;
 }
 
 bool watch_hit_by_event(struct session *s, const struct run_ctl *ctl, const struct event *ev, size_t *ret_watch)
@@ -352,6 +388,10 @@ bool watch_hit_by_event(struct session *s, const struct run_ctl *ctl, const stru
 		struct run_watch *w = &ctl->watches[i];
 		struct watch_set ws = { 0 };
 
+		if (mapping_changed(s, ev, w)) {
+			*ret_watch = i;
+			hit = true;
+		}
 		for (uint32_t k = 0; k < ev->n_writes; k++) {
 			const struct ev_write *wr = &ev->writes[k];
 			struct rtask *t = session_task(s, wr->task);

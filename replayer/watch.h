@@ -29,8 +29,10 @@ int watch_step(struct watch_set *w, struct rtask *t, size_t *ret_watch);
 /** Before and after the agent changes a mapping: take the protection away, and protect what is there then. t is at the border to user mode. */
 int watch_pages_free(struct watch_set *w);
 int watch_pages_guard(struct watch_set *w, struct rtask *t);
+/** Whether that has changed what is watched. */
+bool watch_hit_by_mapping(struct watch_set *w, size_t *ret_watch);
 
-/** Whether the bytes that an event wrote hit a watch. */
+/** Whether the bytes that an event wrote, or the memory that it mapped, hit a watch. */
 bool watch_hit_by_event(struct session *s, const struct run_ctl *ctl, const struct event *ev, size_t *ret_watch);
 
 #endif
