@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,6 +57,21 @@ static uint64_t read_clock(long n)
 	return sum;
 }
 
+/* As allocators do for large blocks: map, write, give back. */
+static uint64_t map_block(long n)
+{
+	uint64_t sum = 0;
+
+	for (long i = 0; i < n; i++) {
+		uint8_t *p = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		p[i & 4095] = (uint8_t)i;
+		sum += p[i & 4095] + p[4096];
+		munmap(p, 3 * 4096);
+	}
+	return sum;
+}
+
 static uint64_t private_lock(long n)
 {
 	for (long i = 0; i < n; i++) {
@@ -91,6 +107,7 @@ static const struct {
 	{ "pread", pread_byte },
 	{ "write", write_null },
 	{ "clock", read_clock },
+	{ "map", map_block },
 	{ "lock", private_lock },
 	{ "contended", contended_lock },
 };

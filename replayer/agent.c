@@ -93,7 +93,7 @@ void agent_filled(struct host *h, const struct event *ev)
 	agent_used_up(h);
 	while (agent_next_op(bytes, n, &at, &op)) {
 		h->ahead.any = true;
-		if (op.kind == AGENT_OP_MAP)
+		if (op.kind == AGENT_OP_MAP && !((op.addr | op.len) % AGENT_PAGE) && op.addr + op.len > op.addr)
 			note_mapped(&h->ahead, op.addr, op.addr + op.len);
 	}
 }

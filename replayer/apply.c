@@ -373,7 +373,7 @@ int event_apply(struct session *s, const struct run_ctl *ctl, struct run_result 
 		t->at_entry = ev->kind == EV_SYSCALL_ENTER && t->at_entry;
 		break;
 	}
-	if (ev->kind == EV_BUFFER)
+	if (!err && ev->kind == EV_BUFFER && t->host)
 		agent_filled(t->host, ev);
 	if (err) {
 		log_debug("event %llu kind %d: %s", (unsigned long long)ev->no, ev->kind, rl_strerror(err));
