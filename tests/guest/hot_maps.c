@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,7 +15,6 @@
 enum { P = 4096, THREADS = 3, SLOTS = 8 };
 
 static int rounds = 60;
-static atomic_uint alarms;
 static sigjmp_buf out;
 
 static char *map(void *at, size_t len, int prot, int flags)
@@ -56,7 +54,6 @@ static void tick(int sig)
 	(void)sig;
 	p[P] = 1;
 	munmap(p, 2 * P);
-	atomic_fetch_add(&alarms, 1);
 }
 
 /* One round: slots of memory are mapped, written, protected, emptied, holed and given back. */
@@ -197,17 +194,17 @@ static void faults(void)
 int main(int argc, char **argv)
 {
 	struct sigaction segv = { .sa_handler = fault, .sa_flags = SA_NODEFER }, alarm = { .sa_handler = tick, .sa_flags = SA_RESTART };
-	struct itimerval every = { { 0, 700 }, { 0, 700 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct itimerval every = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
 	pthread_t t[THREADS];
 	uint64_t sum = 0;
 
 	if (argc > 1)
 		rounds = atoi(argv[1]);
-	CHECK(sigaction(SIGSEGV, &segv, NULL) == 0 && sigaction(SIGALRM, &alarm, NULL) == 0);
+	CHECK(sigaction(SIGSEGV, &segv, NULL) == 0 && sigaction(SIGPROF, &alarm, NULL) == 0);
 	breaks();
 	others();
 	faults();
-	CHECK(setitimer(ITIMER_REAL, &every, NULL) == 0);
+	CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&t[i], NULL, churner, (void *)(uintptr_t)(i + 1)) == 0);
 	sum = churn(99, 4 * rounds);
@@ -217,7 +214,7 @@ int main(int argc, char **argv)
 		CHECK(pthread_join(t[i], &x) == 0);
 		sum += (uint64_t)x;
 	}
-	CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+	CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);
 	breaks();
 	printf("%016llx\n", (unsigned long long)sum);
 	return guest_done();
