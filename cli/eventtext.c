@@ -99,6 +99,8 @@ static const char *insn_name(const struct event *ev)
 	bool others_kept = ev->before.rbx == ev->after.rbx && ev->before.rcx == ev->after.rcx;
 	bool only_cf = (ev->after.eflags & FLAGS_ARITHMETIC) == FLAG_CF;
 
+	if (!ev->insn_len)
+		return "code";
 	if (ev->n_writes)
 		return "xsave";
 	if (ev->insn_len >= 3 && only_cf && (ev->insn_len > 3 || ev->after.eflags != ev->before.eflags))
@@ -119,6 +121,8 @@ static void put_insn(FILE *f, const struct event *ev)
 		fprintf(f, "cpuid %#" PRIx32 " %#" PRIx32 " = %#" PRIx32 " %#" PRIx32 " %#" PRIx32 " %#" PRIx32,
 			(uint32_t)b->rax, (uint32_t)b->rcx, (uint32_t)a->rax, (uint32_t)a->rbx, (uint32_t)a->rcx,
 			(uint32_t)a->rdx);
+	else if (!strcmp(name, "code"))
+		fputs("a file's code is executed for the first time", f);
 	else if (!strcmp(name, "rdrand") || !strcmp(name, "rdpid") || !strcmp(name, "xsave"))
 		fputs(name, f);
 	else

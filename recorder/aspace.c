@@ -38,6 +38,11 @@ static void forget_stacks(struct mm *mm, uint64_t start, uint64_t len)
 	}
 }
 
+static bool guard_new(struct recording *r, struct task *t, struct mapping *m, uint32_t obj)
+{
+	return t->mm->may_interpret && trap_has_sites(r, m, obj) && guard_code(t, m);
+}
+
 void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t len, uint16_t extra_flags)
 {
 	struct maps maps = { 0 };
@@ -57,8 +62,9 @@ void map_objects(struct recording *r, struct task *t, uint64_t addr, uint64_t le
 		if (m->ino || m->shared) {
 			op.obj_off = part.off;
 			err = object_of_mapping(r, t, &part, &op.obj);
-			if (!err)
+			if (!err && !guard_new(r, t, &part, op.obj))
 				err = trap_sites(r, t, &part, op.obj, true);
+			op.prot = (uint8_t)part.prot;
 			if (err && !r->err)
 				r->err = err;
 		}
@@ -199,7 +205,8 @@ static bool map_known(struct recording *r, struct task *t, const struct sys_call
 	m.dev = o->dev;
 	m.ino = o->ino;
 	op.obj = o->id;
-	err = trap_sites(r, t, &m, o->id, true);
+	err = guard_new(r, t, &m, o->id) ? 0 : trap_sites(r, t, &m, o->id, true);
+	op.prot = (uint8_t)m.prot;
 	if (err && !r->err)
 		r->err = err;
 	tsc_mapped(r, t, &m, o->id);
@@ -212,6 +219,7 @@ static void after_mmap(struct recording *r, struct task *t, const struct sys_cal
 	uint64_t addr = (uint64_t)c->ret, len = PAGE_UP(c->arg[1]), flags = c->arg[3];
 
 	forget_stacks(t->mm, addr, len);
+	guard_forget(t->mm, addr, len);
 	if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
 		struct ev_asop op = { .kind = AS_MAP, .prot = prot_given(t, c->arg[2]), .addr = addr, .len = len };
 
@@ -245,6 +253,7 @@ static void after_mremap(struct recording *r, struct task *t, const struct sys_c
 		map_objects(r, t, at, new_len, 0);
 		return;
 	}
+	guard_moved(t->mm, old, old_len, at, new_len);
 	ev_asop(r, &op);
 	if (new_len <= old_len)
 		return;
@@ -410,6 +419,7 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 	case SYS_munmap:
 		op.kind = AS_UNMAP;
 		forget_stacks(t->mm, op.addr, op.len);
+		guard_forget(t->mm, op.addr, op.len);
 		if (!t->skipped)
 			ev_asop(r, &op);
 		forget_growing(r, t, op.addr, op.len);
@@ -421,6 +431,7 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 		op.prot = prot_given(t, c->arg[2]);
 		if (c->arg[2] & PROT_GROWSDOWN)
 			whole_stack(t, &op);
+		guard_forget(t->mm, op.addr, op.len);
 		if (op.len)
 			ev_asop(r, &op);
 		if (op.prot & PROT_EXEC) {
@@ -429,6 +440,7 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 		}
 		break;
 	case SYS_remap_file_pages:
+		guard_forget(t->mm, op.addr, op.len);
 		map_objects(r, t, op.addr, op.len, 0);
 		break;
 	case SYS_mremap:
@@ -445,6 +457,7 @@ void aspace_after(struct recording *r, struct task *t, const struct sys_call *c)
 		break;
 	case SYS_shmdt:
 		op.kind = AS_UNMAP;
+		guard_forget(t->mm, op.addr, op.len);
 		if (c->arg[1])
 			ev_asop(r, &op);
 		break;

@@ -425,6 +425,15 @@ static int write_down(struct recording *r, struct task *t, const uint64_t (*auxv
 	return err;
 }
 
+static bool has_linker(const uint64_t (*auxv)[2], uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (auxv[i][0] == AT_BASE)
+			return auxv[i][1] != 0;
+	}
+	return false;
+}
+
 int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id)
 {
 	uint64_t auxv[AUXV_MAX][2];
@@ -440,5 +449,6 @@ int ckpt_exec(struct recording *r, struct task *t, uint32_t *ret_id)
 		err = remote_getregs(t->tid, &regs);
 	if (!err)
 		err = auxv_take(t, regs.rsp, auxv, &n_auxv);
+	t->mm->may_interpret = !err && !has_linker(auxv, n_auxv);
 	return err ? err : write_down(r, t, auxv, n_auxv, ret_id);
 }

@@ -135,25 +135,61 @@ int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uin
 	return change(r, t, m, o, p, n, emit);
 }
 
-void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
+bool trap_has_sites(struct recording *r, const struct mapping *m, uint32_t obj)
+{
+	const struct object_entry *o = object_by_id(r, obj);
+	struct edits l = { 0 };
+	bool any;
+
+	if (!o || !(m->prot & PROT_EXEC) || m->shared || list_edits(r, m, o, NULL, 0, &l))
+		return false;
+	any = l.n > 0;
+	free(l.v);
+	return any;
+}
+
+/* No jumps: somebody may stand in what they would replace. */
+static int change_mapping(struct recording *r, struct task *t, struct mapping *m, bool reached)
+{
+	struct object_entry *o;
+	uint32_t obj;
+	int err = object_of_mapping(r, t, m, &obj);
+
+	if (err)
+		return err;
+	o = object_by_id(r, obj);
+	if (!o)
+		return 0;
+	if (reached) {
+		tsc_mapped(r, t, m, obj);
+	} else if (t->mm->may_interpret && trap_has_sites(r, m, obj) && guard_code(t, m)) {
+		ev_asop(r, &(struct ev_asop){ .kind = AS_PROTECT, .prot = PROT_READ, .addr = m->start, .len = m->end - m->start });
+		return 0;
+	}
+	return change(r, t, m, o, NULL, 0, true);
+}
+
+static void change_range(struct recording *r, struct task *t, uint64_t addr, uint64_t len, bool reached)
 {
 	struct maps maps = { 0 };
 	int err = maps_read_range(t->tid, addr, addr + len, &maps);
-	const struct mapping *m = err ? NULL : maps_find_from(&maps, addr);
+	struct mapping *m = err ? NULL : (struct mapping *)maps_find_from(&maps, addr);
 
 	for (; m && !err && m < maps.v + maps.n && m->start < addr + len; m++) {
-		struct object_entry *o;
-		uint32_t obj;
-
-		if (!m->ino || m->shared || !(m->prot & PROT_EXEC))
-			continue;
-		err = object_of_mapping(r, t, m, &obj);
-		o = err ? NULL : object_by_id(r, obj);
-		/* No jumps: somebody may stand in what they would replace. */
-		if (o)
-			err = change(r, t, m, o, NULL, 0, true);
+		if (m->ino && !m->shared && m->prot & PROT_EXEC)
+			err = change_mapping(r, t, m, reached);
 	}
 	maps_free(&maps);
 	if (err && !r->err)
 		r->err = err;
+}
+
+void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
+{
+	change_range(r, t, addr, len, false);
+}
+
+void trap_sites_reached(struct recording *r, struct task *t, uint64_t addr, uint64_t len)
+{
+	change_range(r, t, addr, len, true);
 }

@@ -34,7 +34,6 @@ struct mm {
 	int refs;
 	int mem_fd;
 	uint64_t brk_start, brk;
-	pid_t tid;                      /* a task that lives in it, for /proc */
 	struct pagetrack *pages;        /* NULL until somebody needs it: see written.c */
 	uint64_t pages_at;              /* its last collect was at this maps_gen; 0: look at the mappings anew */
 	bool clocked;                   /* it has had a clock point */
@@ -50,6 +49,9 @@ struct mm {
 	size_t n_mmap_stacks, cap_mmap_stacks;
 	struct stack_range *growing;       /* mappings made with MAP_GROWSDOWN, down to where they may grow */
 	size_t n_growing, cap_growing;
+	bool may_interpret;                /* it has no dynamic linker: see guard.c */
+	struct stack_range *guards;        /* files' code that nobody has executed */
+	size_t n_guards, cap_guards;
 };
 
 /* What rt_sigaction(2) is given: the kernel's own struct sigaction. */
@@ -423,8 +425,23 @@ bool cpuid_has_subleaves(uint32_t leaf);
 /* code.c: instructions in files' code that are changed */
 /* Make those in a new mapping of an object trap, or jump to the agent; emit: as writes of the event under construction. */
 int trap_sites(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj, bool emit);
+/* Whether there are such, so that it matters who executes this. */
+bool trap_has_sites(struct recording *r, const struct mapping *m, uint32_t obj);
 /* The same where memory became executable. */
 void trap_sites_protected(struct recording *r, struct task *t, uint64_t addr, uint64_t len);
+/* The same where it is executed for the first time. */
+void trap_sites_reached(struct recording *r, struct task *t, uint64_t addr, uint64_t len);
+
+/* guard.c: files' code that is not changed before it is executed */
+/* Whether code in a new mapping is to be so from now on; then m's protection is without execution, as replay's must be. */
+bool guard_code(struct task *t, struct mapping *m);
+bool guard_holds(const struct mm *mm, uint64_t addr);
+/* What the program's calls do: these addresses mean something else; they are elsewhere now. */
+void guard_forget(struct mm *mm, uint64_t start, uint64_t len);
+void guard_moved(struct mm *mm, uint64_t start, uint64_t len, uint64_t to, uint64_t to_len);
+void guard_inherit(struct mm *mm, const struct mm *parent);
+/* t has a fault at an address. If it is that it executes such code: make it executable, and write the event. */
+bool guard_reached(struct recording *r, struct task *t, uint64_t addr);
 
 /* signal.c */
 void signal_stop(struct recording *r, struct task *t);

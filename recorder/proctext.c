@@ -33,10 +33,20 @@ static bool begins_entry(const char *line, uint64_t *ret_addr)
 	return *end == '-' || *end == ' ';
 }
 
-/* Drop our entries. False: there is none, so that this is not a process that runs under relive. */
+/* What nobody has executed yet: "ADDRESS-ADDRESS r--p", if the list shows protections. */
+static void show_executable(char *line)
+{
+	char *prot = strchr(line, ' ');
+
+	if (prot && strncmp(prot, " r--", 4) == 0)
+		prot[3] = 'x';
+}
+
+/* Drop our entries, and show the others as the program made them. False: there is none, so that this is not a process that runs under relive. */
 static bool edit_list(struct proc_text *p)
 {
-	const struct agent_mm *a = p->of && p->of->mm ? p->of->mm->agent : NULL;
+	const struct mm *mm = p->of ? p->of->mm : NULL;
+	const struct agent_mm *a = mm ? mm->agent : NULL;
 	char *to = (char *)p->text.p, *from = to, *end = to + p->text.n;
 	bool dropping = false, ours = false;
 
@@ -44,13 +54,16 @@ static bool edit_list(struct proc_text *p)
 		char *nl = memchr(from, '\n', (size_t)(end - from));
 		size_t n = (size_t)((nl ? nl + 1 : end) - from);
 		uint64_t addr;
+		bool begins = begins_entry(from, &addr);
 
-		if (begins_entry(from, &addr)) {
+		if (begins) {
 			dropping = is_ours(addr, a);
 			ours = ours || addr == RL_BASE;
 		}
 		if (!dropping) {
 			memmove(to, from, n);
+			if (begins && mm && guard_holds(mm, addr))
+				show_executable(to);
 			to += n;
 		}
 		from += n;

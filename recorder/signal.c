@@ -266,6 +266,8 @@ void signal_stop(struct recording *r, struct task *t)
 	forced = take_forced(t, &info);
 	if (!forced && sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
 		return;
+	if (!forced && sig == SIGSEGV && info.si_code == SEGV_ACCERR && guard_reached(r, t, (uint64_t)info.si_addr))
+		return;
 	if (is_fault(&info) && agent_faulted(t, sig))
 		return;
 	by_filter = seccomp_siginfo(t, &info);

@@ -24,7 +24,6 @@ struct mm *mm_new(pid_t tid)
 	if (!mm)
 		return NULL;
 	mm->mem_fd = remote_open_mem(tid);
-	mm->tid = tid;
 	return mm;
 }
 
@@ -40,6 +39,7 @@ void mm_put(struct mm *mm)
 	agent_free(mm->agent);
 	free(mm->mmap_stacks);
 	free(mm->growing);
+	free(mm->guards);
 	free(mm);
 }
 
@@ -262,6 +262,7 @@ static struct task *child_make(struct recording *r, struct task *parent, pid_t t
 		mm->brk_start = parent->mm->brk_start;
 		mm->brk = parent->mm->brk;
 		agent_inherit(mm, parent->mm);
+		guard_inherit(mm, parent->mm);
 		mm->has_shared = parent->mm->has_shared;
 		mm->undumpable = parent->mm->undumpable;
 		mm->tsc_own = parent->mm->tsc_own;

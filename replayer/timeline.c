@@ -428,7 +428,7 @@ static bool event_stops(struct timeline *tl, const struct event_seen *seen, uint
 		ret->is_vfork = seen->child_vfork;
 		return true;
 	}
-	if (seen->task == step_task) {
+	if (seen->task == step_task && !seen->no_insn) {
 		switch (seen->kind) {
 		case EV_SYSCALL:
 		case EV_SYSCALL_EXIT:
@@ -456,7 +456,8 @@ struct event_seen event_see(struct session *s)
 {
 	struct rtask *t = session_task(s, s->ev->task);
 
-	struct event_seen seen = { .kind = s->ev->kind, .task = s->ev->task, .proc = t ? t->proc : 0, .nr = s->ev->nr };
+	struct event_seen seen = { .kind = s->ev->kind, .task = s->ev->task, .proc = t ? t->proc : 0, .nr = s->ev->nr,
+				   .no_insn = s->ev->kind == EV_INSN && !s->ev->insn_len };
 	const struct ev_new_task *made = &s->ev->new_task;
 
 	if (made->task && !(made->flags & NT_THREAD)) {

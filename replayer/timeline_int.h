@@ -45,6 +45,7 @@ struct event_seen {
 	int32_t child_pid;             /* of a process that it made; 0: none */
 	uint32_t child_proc;
 	bool child_vfork;
+	bool no_insn;                  /* an EV_INSN that executed none */
 };
 
 struct event_seen event_see(struct session *s);   /* s->ev must not be NULL */

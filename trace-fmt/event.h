@@ -16,7 +16,8 @@
  *   EV_SYSCALL        the task's next system call instruction; it began and ended with no other task in between
  *   EV_SYSCALL_ENTER  the same, but the call blocked (or created a vfork child); other tasks' events may follow
  *   EV_SYSCALL_EXIT   nothing runs; the end of the call that the task's EV_SYSCALL_ENTER began
- *   EV_INSN           the task's next trapping instruction (rdtsc, rdtscp, cpuid, rdrand, rdseed, rdpid)
+ *   EV_INSN           the task's next trapping instruction (rdtsc, rdtscp, cpuid, rdrand, rdseed, rdpid); or, with
+ *                     `insn_len` 0, its next one in memory that it may not execute before the event changes that
  *   EV_CLOCK          the first instant at which the task's state equals `before`, `xstate`, `window` and `pages`;
  *                     its `writes` are some words of memory as they are then, to tell the instant from others cheaply
  *   EV_SIGNAL         SIG_SYNC: the task's next fault. Otherwise nothing runs.
