@@ -106,7 +106,7 @@ static int collect_pages(struct recording *r, struct task *t, struct clock_build
 	int err = r->opts->verify_full ? written_ever(t, true, &l) : written_for_clock(r, t, &l);
 
 	if (!err && !l.hashed)
-		err = pages_hash(t->proc->pid, &l);
+		err = pages_hash(t->tid, &l);
 	find_dead(r, t->mm, b);
 	for (size_t i = 0; !err && i < l.n; i++)
 		err = add_page(t, b, &l.v[i]);
@@ -262,6 +262,9 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 			err = collect_pages(r, t, &b);
 		collected = own_ns();
 	}
+	/* Who is killed meanwhile needs no clock point; without one all that follows would be wrong for anybody else. */
+	if (err == -RL_EGONE && remote_getregs(t->tid, &regs) == 0)
+		err = -ESRCH;
 	if (err && err != -RL_EGONE && !r->err)
 		r->err = err;
 	if (!err) {

@@ -75,7 +75,7 @@ int written_track(struct recording *r, struct task *t)
 
 	if (t->mm->pages)
 		return 0;
-	err = pagetrack_open(t->proc->pid, (enum page_tier)r->opts->page_tier, &host, &t->mm->pages);
+	err = pagetrack_open(t->tid, (enum page_tier)r->opts->page_tier, &host, &t->mm->pages);
 	if (!err)
 		err = pagetrack_collect(t->mm->pages, &ours, 1, &none);   /* arms it */
 	page_list_free(&none);
@@ -114,11 +114,14 @@ static int join(struct page_list *to, const struct page_list *more)
 }
 
 /* What changes mappings is recorded: so without such an event they are as they were. */
-static int collect(struct recording *r, struct mm *mm, struct page_list *l)
+static int collect(struct recording *r, struct task *t, struct page_list *l)
 {
+	struct mm *mm = t->mm;
 	bool same = mm->pages_at == r->maps_gen + 1;
-	int err = same ? pagetrack_collect_again(mm->pages, &ours, 1, l) : pagetrack_collect(mm->pages, &ours, 1, l);
+	int err;
 
+	pagetrack_follow(mm->pages, t->tid);
+	err = same ? pagetrack_collect_again(mm->pages, &ours, 1, l) : pagetrack_collect(mm->pages, &ours, 1, l);
 	mm->pages_at = err ? 0 : r->maps_gen + 1;
 	return err;
 }
@@ -134,14 +137,14 @@ int written_for_clock(struct recording *r, struct task *t, struct page_list *l)
 
 		err = written_ever(t, true, l);
 		if (!err && mm->pages)
-			err = collect(r, mm, &none);
+			err = collect(r, t, &none);
 		if (!err)
 			err = written_track(r, t);
 		page_list_free(&none);
 		mm->clocked = !err;
 		return err;
 	}
-	err = collect(r, mm, l);
+	err = collect(r, t, l);
 	if (!err && mm->kept.n)
 		err = join(l, &mm->kept);
 	mm->kept.n = 0;
@@ -150,8 +153,10 @@ int written_for_clock(struct recording *r, struct task *t, struct page_list *l)
 
 int written_now(struct task *t, struct page_list *l)
 {
-	int err = pagetrack_collect(t->mm->pages, &ours, 1, l);
+	int err;
 
+	pagetrack_follow(t->mm->pages, t->tid);
+	err = pagetrack_collect(t->mm->pages, &ours, 1, l);
 	t->mm->pages_at = 0;   /* nobody knows whether such a call changes mappings */
 	return err || !t->mm->clocked ? err : join(&t->mm->kept, l);
 }

@@ -119,6 +119,11 @@ int pagetrack_collect(struct pagetrack *p, const struct page_range *exclude, siz
 	return 0;
 }
 
+void pagetrack_follow(struct pagetrack *p, pid_t tid)
+{
+	p->pid = tid;
+}
+
 size_t pagetrack_faults(const struct pagetrack *p)
 {
 	return p->n_faults;

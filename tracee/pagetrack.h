@@ -74,6 +74,12 @@ int pagetrack_open(pid_t pid, enum page_tier tier, const struct pagetrack_host *
  */
 int pagetrack_fork(const struct pagetrack *p, pid_t child, const struct pagetrack_host *h, struct pagetrack **ret);
 
+/**
+ * Look through this task from now on, which has the memory in common with the process that was given: that one may have ended, or
+ * have executed something else, as a vfork child does.
+ */
+void pagetrack_follow(struct pagetrack *p, pid_t tid);
+
 /* Stop tracking; the process may be dead. NULL is fine. */
 void pagetrack_close(struct pagetrack *p);
 

@@ -21,10 +21,26 @@
 #include "common/scope.h"
 #include "tracee/pagetrack_abi.h"
 #include "tracee/pagetrack_int.h"
+#include "tracee/procfile.h"
 
-static int fetch_fd(pid_t pid, int remote_fd)
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL   /* Linux 6.9 */
+#endif
+
+/* Of this very thread, as its process's first one may have ended; of that one where the kernel knows none of others. */
+static int pidfd_of(pid_t tid)
 {
-	autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	char text[2048];
+
+	if (fd < 0 && procfile_read(tid, "status", text, sizeof(text)))
+		fd = (int)syscall(SYS_pidfd_open, (pid_t)procfile_number(text, "Tgid:", 10), 0);
+	return fd;
+}
+
+static int fetch_fd(pid_t tid, int remote_fd)
+{
+	autoclose int pidfd = pidfd_of(tid);
 
 	if (pidfd < 0)
 		return -errno;
