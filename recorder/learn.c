@@ -160,7 +160,6 @@ void learn_before(struct recording *r, struct task *t)
 	const struct sys_desc *d = sys_desc(t->call.nr);
 
 	t->n_learn = 0;
-	t->forced_learn = t->learn_watch = false;
 	if (d && (d->class == SC_TASK || d->class == SC_ASPACE || d->class == SC_SIGRETURN))
 		return;
 	t->call.ret = 0;

@@ -226,6 +226,7 @@ void syscall_entry(struct recording *r, struct task *t)
 	}
 	if (!t->have_plan)
 		keep_args(t);
+	t->forced_learn = t->learn_watch = false;
 	if (!t->skipped)
 		learn_before(r, t);
 	if ((t->skipped || t->args_changed) && remote_setregs(t->tid, &regs))

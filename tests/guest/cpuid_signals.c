@@ -28,7 +28,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 
 	(void)sig;
 	(void)info;
-	n_elsewhere += ip < (uintptr_t)&__executable_start || ip >= (uintptr_t)&etext;
+	/* The first one may come before the call returns that has asked for it. */
+	n_elsewhere += n_signals && (ip < (uintptr_t)&__executable_start || ip >= (uintptr_t)&etext);
 	if (++n_signals < SIGNALS)
 		again();
 }
