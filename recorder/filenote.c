@@ -88,7 +88,7 @@ static bool name_of(const struct stat *st, const struct statfs *fs, uint64_t ret
 
 /* What a note begins with; the groups, a byte for each whether it is noted, and the sites follow. Only the very relive that wrote it reads it. */
 struct head {
-	uint64_t n_groups, n_sites, n_unsure, code_off, code_len;
+	uint64_t n_groups, n_sites, n_unsure, code_off, code_len, clear_end;
 	uint8_t have_sites, searched, tsc_unsure, zero[5];
 };
 
@@ -121,6 +121,7 @@ static bool load(struct file_note *n, const struct buf *b)
 	n->sites.tsc_unsure = h.tsc_unsure;
 	n->sites.code_off = h.code_off;
 	n->sites.code_len = h.code_len;
+	n->sites.clear_end = h.clear_end;
 	n->have_sites = h.have_sites;
 	n->searched = h.searched;
 	return true;
@@ -152,7 +153,7 @@ void file_note_keep(struct trace_writer *w, struct file_note *n)
 {
 	struct head h = {
 		.n_groups = n->n_groups, .n_sites = n->sites.n, .n_unsure = n->sites.n_unsure, .code_off = n->sites.code_off,
-		.code_len = n->sites.code_len, .have_sites = n->have_sites, .searched = n->searched, .tsc_unsure = n->sites.tsc_unsure,
+		.code_len = n->sites.code_len, .clear_end = n->sites.clear_end, .have_sites = n->have_sites, .searched = n->searched, .tsc_unsure = n->sites.tsc_unsure,
 	};
 	struct buf b = { 0 };
 	struct stat st;

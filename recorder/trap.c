@@ -277,7 +277,8 @@ static bool tsc_known(struct recording *r, const struct mapping *m, uint32_t obj
 	uint64_t page = MAPS_PAGE - 1, end = m->off + (m->end - m->start);
 
 	return o && o->searched && !o->sites.tsc_unsure && !m->shared && !(m->prot & PROT_WRITE) &&
-	       m->off >= (o->sites.code_off & ~page) && end <= ((o->sites.code_off + o->sites.code_len + page) & ~page);
+	       m->off >= (o->sites.code_off & ~page) &&
+	       (end <= ((o->sites.code_off + o->sites.code_len + page) & ~page) || end <= o->sites.clear_end);
 }
 
 void tsc_mapped(struct recording *r, struct task *t, const struct mapping *m, uint32_t obj)

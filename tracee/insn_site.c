@@ -132,6 +132,149 @@ static bool sweeps_agree(struct code_file *f, uint64_t at)
 	return true;
 }
 
+#define LINE_BACK 512        /* bytes before a place in which nothing may look like data, */
+#define LINE_RUN 32          /* and the last of them, in which nothing may end a function */
+
+/* What compiled or written code hardly has, and data decode to before long. */
+static bool is_odd(const struct insn *in, const uint8_t *b)
+{
+	static const char *const odd[] = { "in", "insb", "insd", "out", "outsb", "outsd", "cli", "sti", "lret", "retf" };
+
+	if (in->flags & (INSN_INT | INSN_INT3) || (!b[0] && !b[1]))
+		return true;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		if (strcmp(in->name, odd[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether decoding from @from comes to @to by instructions that look like code. */
+static bool is_line(const struct code_file *f, uint64_t from, uint64_t to)
+{
+	uint64_t run = to - LINE_RUN;
+
+	while (from < to) {
+		const uint8_t *b = f->bytes + f->seg->p_offset + (from - f->seg->p_vaddr);
+		struct insn in;
+
+		if (insn_decode(b, to - from, from, &in) || is_odd(&in, b))
+			return false;
+		if (from >= run && (in.flags & INSN_RET || (in.flags & INSN_BRANCH && !(in.flags & INSN_CONDITIONAL))))
+			return false;
+		from += in.len;
+	}
+	return from == to;
+}
+
+/*
+ * Code that was written by hand often has no table. A place in it is nothing but a part of another instruction if all decoding
+ * falls into step on that, as it does in a long run of code into which no data can have led.
+ */
+static bool is_within_another(struct code_file *f, uint64_t at)
+{
+	unsigned n = 0;
+	uint64_t begin = 0;
+
+	if (at - f->seg->p_vaddr < LINE_BACK + SWEEPS)
+		return false;
+	for (unsigned i = 0; i < SWEEPS; i++) {
+		struct insn in;
+
+		if (!covering(f, at - LINE_BACK + i, at, &in))
+			continue;   /* it began within an instruction and met none */
+		if (in.addr == at || (n && in.addr != begin) ||
+		    is_site(&in, f->bytes + f->seg->p_offset + (in.addr - f->seg->p_vaddr), at))
+			return false;
+		begin = in.addr;
+		n++;
+	}
+	if (n < SWEEPS / 2)
+		return false;
+	for (unsigned i = 0; i < SWEEPS; i++) {
+		if (is_line(f, begin - LINE_BACK + i, begin))
+			return true;
+	}
+	return false;
+}
+
+#define WAYS_MAX 16
+#define WAYS_INSNS 96
+
+/* Opcodes that no processor has in 64-bit mode, or not for user code: Intel SDM volume 2, appendix A. */
+static bool is_invalid(const uint8_t *b, size_t n)
+{
+	static const uint8_t invalid[] = { 0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a,
+					   0xce, 0xd4, 0xd6, 0xea, 0xf4 };
+	static const uint8_t prefixes[] = { 0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65 };
+	size_t i = 0;
+
+	while (i < n && i < 4 && memchr(prefixes, b[i], sizeof(prefixes)))
+		i++;
+	if (i < n && (b[i] & 0xf0) == 0x40)
+		i++;
+	return i < n && memchr(invalid, b[i], sizeof(invalid));
+}
+
+struct ways {
+	uint64_t at[WAYS_MAX];
+	unsigned n, insns;
+	bool odd_ends;           /* what is_odd() is no code either */
+};
+
+/* Go on at an address, unless nobody can. False: there are too many ways. */
+static bool add_way(const struct code_file *f, struct ways *w, uint64_t at)
+{
+	if (at - f->seg->p_vaddr >= f->seg->p_filesz)
+		return true;
+	if (w->n == WAYS_MAX)
+		return false;
+	w->at[w->n++] = at;
+	return true;
+}
+
+/* One way's straight stretch. True: it ends where the program would, or its branches are ways to go yet. */
+static bool way_ends(const struct code_file *f, struct ways *w, uint64_t at)
+{
+	for (; w->insns < WAYS_INSNS; w->insns++) {
+		uint64_t in_seg = at - f->seg->p_vaddr;
+		const uint8_t *b = f->bytes + f->seg->p_offset + in_seg;
+		struct insn in;
+
+		if (in_seg >= f->seg->p_filesz || is_invalid(b, f->seg->p_filesz - in_seg))
+			return true;
+		if (insn_decode(b, f->seg->p_filesz - in_seg, at, &in))
+			return false;
+		if (w->odd_ends && is_odd(&in, b))
+			return true;
+		if (in.flags & (INSN_RET | INSN_INDIRECT | INSN_SYSCALL | INSN_INT | INSN_INT3 | INSN_XBEGIN))
+			return false;
+		if (in.flags & INSN_CALL)
+			return in.target - f->seg->p_vaddr >= f->seg->p_filesz;
+		if (in.flags & INSN_BRANCH)
+			return add_way(f, w, in.target) && (!(in.flags & INSN_CONDITIONAL) || add_way(f, w, at + in.len));
+		at += in.len;
+	}
+	return false;
+}
+
+/*
+ * Tables in the midst of code, as libcrypto has: were it an instruction, no way from it would lead anywhere but to a fault. What
+ * code hardly has counts as that, too, if there is no code right before.
+ */
+static bool is_data(const struct code_file *f, uint64_t at)
+{
+	struct ways w = { .at = { at }, .n = 1, .odd_ends = at - f->seg->p_vaddr >= LINE_BACK };
+
+	for (unsigned i = 0; w.odd_ends && i < SWEEPS; i++)
+		w.odd_ends = !is_line(f, at - LINE_BACK / 2 + i, at);
+	while (w.n) {
+		if (!way_ends(f, &w, w.at[--w.n]))
+			return false;
+	}
+	return true;
+}
+
 static int any_function(void *ctx, const struct elf_symbol *s)
 {
 	*(bool *)ctx = s->type == STT_FUNC;
@@ -158,8 +301,11 @@ static enum certainty look(struct code_file *f, uint64_t at, struct insn_site *s
 	uint64_t start;
 	struct insn in;
 
-	if (!known_start(f, at, &start))
+	if (!known_start(f, at, &start)) {
+		if (s->is_tsc && (is_within_another(f, at) || is_data(f, at)))
+			return IS_NONE;
 		return !f->cfi && !has_functions(f) && sweeps_agree(f, at) ? IS_ONE : UNSURE;
+	}
 	if (!covering(f, start, at, &in))
 		return UNSURE;
 	s->prefixes = (uint8_t)(at - in.addr);
@@ -296,6 +442,19 @@ static void find_room(const struct code_file *f, struct insn_sites *s, bool know
 	}
 }
 
+/* Programs of one segment for code and constants are first mapped as if all were code, the data and what is behind them, too. */
+static uint64_t clear_end(const struct code_file *f, uint64_t from)
+{
+	const uint8_t *at = f->bytes + (from > 2 ? from - 2 : from), *end = f->bytes + f->size;
+
+	while (at < end && (at = next_candidate(at, end))) {
+		if (looks_like_tsc(at, (size_t)(end - at)))
+			return (uint64_t)(at - f->bytes);
+		at++;
+	}
+	return UINT64_MAX;
+}
+
 static int scan(struct code_file *f, struct insn_sites *ret)
 {
 	size_t n, cap = 0, n_code = 0;
@@ -316,8 +475,10 @@ static int scan(struct code_file *f, struct insn_sites *ret)
 			ret->tsc_unsure = true;
 		ret->code_off = seg[i].p_offset;
 		ret->code_len = seg[i].p_filesz;
-		if (seg[i].p_offset <= f->size && seg[i].p_filesz <= f->size - seg[i].p_offset)
+		if (seg[i].p_offset <= f->size && seg[i].p_filesz <= f->size - seg[i].p_offset) {
 			err = scan_segment(f, ret, &cap);
+			ret->clear_end = clear_end(f, seg[i].p_offset + seg[i].p_filesz);
+		}
 		n_code++;
 	}
 	for (size_t i = 0; !err && i < n; i++) {

@@ -35,13 +35,15 @@ struct insn_sites {
 	size_t n_unsure;  /* such bytes that may as well be data or part of another instruction: left alone */
 	bool tsc_unsure;  /* rdtsc's bytes are among them, or not all code was looked through */
 	uint64_t code_off, code_len;   /* the executable segment's place in the file; tsc_unsure if there are more */
+	uint64_t clear_end;            /* behind it, up to here, the file has no bytes like rdtsc's; UINT64_MAX: nowhere */
 };
 
 /**
  * Find all sites in the executable segments of an ELF file.
  *
  * Bytes that look like one count only where the call frame information or a function's symbol tells where instructions
- * begin; in a file with neither, where decoding falls into step on them from wherever it starts.
+ * begin; in a file with neither, where decoding falls into step on them from wherever it starts. What looks like an rdtsc, and is
+ * described by neither, is certainly none where decoding falls into step on another instruction in a long run of code.
  *
  * 0; -RL_EUNSUPPORTED: not such a file; -ENOMEM; or an error of mmap(2).
  */

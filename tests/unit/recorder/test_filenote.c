@@ -64,7 +64,7 @@ static struct file_note *note(time_t now)
 static void write_note(void)
 {
 	struct insn_site site = { .off = 77, .is_cpuid = true, .room = 5 };
-	struct insn_sites sites = { .v = &site, .n = 1, .n_unsure = 3, .code_off = 4096, .code_len = 8192, .tsc_unsure = true };
+	struct insn_sites sites = { .v = &site, .n = 1, .n_unsure = 3, .code_off = 4096, .code_len = 8192, .clear_end = 9000, .tsc_unsure = true };
 	struct file_note *n = note(LATER);
 
 	if (!n)
@@ -94,7 +94,7 @@ static void a_file_as_it_was_has_its_note(void **state)
 	assert_true(file_note_pages(n, 1) == 0x7f);
 	assert_true(file_note_sites(n, &sites, &searched));
 	assert_true(searched && sites.n == 1 && sites.v[0].off == 77 && sites.v[0].is_cpuid && sites.v[0].room == 5);
-	assert_true(sites.n_unsure == 3 && sites.tsc_unsure && sites.code_off == 4096 && sites.code_len == 8192);
+	assert_true(sites.n_unsure == 3 && sites.tsc_unsure && sites.code_off == 4096 && sites.code_len == 8192 && sites.clear_end == 9000);
 	insn_sites_free(&sites);
 	file_note_free(n);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <elf.h>
 #include <cmocka.h>
 #include <fcntl.h>
 #include <string.h>
@@ -193,6 +194,52 @@ static void test_says_when_rdtsc_may_be_elsewhere(void **state)
 	close(to);
 }
 
+/* A program without tables: a kilobyte of code, in which one instruction's end and the next one's beginning are rdtsc's bytes. */
+static bool unsure_of(size_t at, const void *other, size_t n)
+{
+	static const uint8_t usual[] = { 0x66, 0x0f, 0xfe, 0xc8, 0x48, 0x83, 0xc7, 0x10 }, looks[] = { 0x66, 0x0f, 0x7f, 0x0f, 0x31, 0xc0, 0xc3 };
+	static uint8_t bytes[8192];
+	Elf64_Ehdr head = { .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_ehsize = sizeof(head), .e_phnum = 1,
+			    .e_phoff = sizeof(head), .e_phentsize = sizeof(Elf64_Phdr) };
+	Elf64_Phdr seg = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 4096, .p_vaddr = 4096, .p_filesz = 2048, .p_memsz = 2048 };
+	int fd = memfd_create("written", MFD_CLOEXEC);
+	struct insn_sites found;
+	bool unsure;
+
+	memset(bytes, 0x90, sizeof(bytes));
+	memcpy(head.e_ident, "\x7f" "ELF" "\2\1\1", 7);
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + sizeof(head), &seg, sizeof(seg));
+	for (size_t i = 0; i < 1024; i += sizeof(usual))
+		memcpy(bytes + 4096 + i, usual, sizeof(usual));
+	memcpy(bytes + 4096 + 1024, looks, sizeof(looks));
+	memcpy(bytes + 4096 + at, other, n);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	assert_int_equal(insn_sites_find(fd, &found), 0);
+	assert_int_equal(found.n, 0);
+	unsure = found.tsc_unsure;
+	assert_int_equal(found.n_unsure, unsure);
+	assert_true(found.clear_end == (at >= 2048 ? 4096 + at : UINT64_MAX));
+	insn_sites_free(&found);
+	close(fd);
+	return unsure;
+}
+
+static void test_knows_what_is_part_of_another_instruction(void **state)
+{
+	(void)state;
+	assert_false(unsure_of(0, "\x90", 1));
+	assert_false(unsure_of(512, "\xc3", 1));               /* a function's end, far before */
+	assert_true(unsure_of(1024 - 20, "\xc3\x90\x90\x90", 4));   /* near: what follows may be data */
+	assert_true(unsure_of(800, "\0\0\0\0\0\0\0\0", 8));      /* data */
+	assert_true(unsure_of(800, "abcdinsert", 10));
+	assert_true(unsure_of(400, "\x0f\x04\x90\x90", 4) == false);   /* far enough */
+	assert_true(unsure_of(0, "\0", 1) == false);
+	assert_false(unsure_of(2048, "\x0f\x31", 2));   /* behind the code */
+	assert_false(unsure_of(3000, "\x0f\x01\xf9", 3));
+	assert_false(unsure_of(4094, "\x0f\x31", 2));
+}
+
 static void test_refuses_what_is_no_program(void **state)
 {
 	struct insn_sites none;
@@ -247,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_knows_what_comes_before),
 		cmocka_unit_test(test_knows_xsave_and_prefixes),
 		cmocka_unit_test(test_says_when_rdtsc_may_be_elsewhere),
+		cmocka_unit_test(test_knows_what_is_part_of_another_instruction),
 		cmocka_unit_test(test_refuses_what_is_no_program),
 		cmocka_unit_test(test_a_site_tells_what_it_was),
 	};
