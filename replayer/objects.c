@@ -57,21 +57,36 @@ void objects_close(struct objects *o)
 	free(o);
 }
 
+/* How many pages of the list, from the first, follow each other in the object and in memory, where they stand at @bytes. */
+static size_t run_of(struct trace *t, const struct object_page *p, size_t n, const uint8_t *bytes)
+{
+	size_t k = 1;
+
+	while (k < n && p[k].index == p[0].index + k && p[k].page_id == p[0].page_id + k &&
+	       trace_page(t, p[k].page_id) == bytes + k * TRACE_PAGE)
+		k++;
+	return k;
+}
+
 static int fill(struct objects *o, uint32_t id, int fd)
 {
 	const struct object_page *pages;
-	size_t n;
+	size_t n, run;
 	int err = trace_object_pages(o->trace, id, &pages, &n);
 
-	for (size_t i = 0; !err && i < n; i++) {
+	for (size_t i = 0; !err && i < n; i += run) {
 		const uint8_t *bytes = pages[i].page_id ? trace_page(o->trace, pages[i].page_id) : NULL;
+		ssize_t put;
 
+		run = 1;
 		if (!pages[i].page_id)
 			continue;
 		if (!bytes)
 			return -RL_ECORRUPT;
-		if (pwrite(fd, bytes, TRACE_PAGE, (off_t)(pages[i].index * TRACE_PAGE)) != TRACE_PAGE)
-			return -errno;
+		run = run_of(o->trace, pages + i, n - i, bytes);
+		put = pwrite(fd, bytes, run * TRACE_PAGE, (off_t)(pages[i].index * TRACE_PAGE));
+		if (put != (ssize_t)(run * TRACE_PAGE))
+			return put < 0 ? -errno : -ENOSPC;
 	}
 	return err;
 }
