@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -171,13 +172,26 @@ void file_note_keep(struct trace_writer *w, struct file_note *n)
 
 /* ---- opening ---- */
 
+/* A copy, while there are many descriptors left: a recording needs some, too. */
+static int spare_copy(int fd)
+{
+	struct rlimit limit;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy >= 0 && (getrlimit(RLIMIT_NOFILE, &limit) < 0 || (rlim_t)copy >= limit.rlim_cur / 2)) {
+		close(copy);
+		return -1;
+	}
+	return copy;
+}
+
 static struct file_note *note_new(int fd, const struct stat *st, const uint64_t name[2])
 {
 	struct file_note *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return NULL;
-	n->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	n->fd = spare_copy(fd);
 	n->file = identity_of(st);
 	memcpy(n->name, name, sizeof(n->name));
 	n->n_groups = (uint32_t)(((uint64_t)st->st_size + GROUP_BYTES - 1) / GROUP_BYTES);
