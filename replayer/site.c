@@ -67,37 +67,6 @@ bool sites_has(const struct sites *ss, uint64_t addr)
 	return site_at(ss, addr) != NULL;
 }
 
-/* ---- what kind of place it is ---- */
-
-/*
- * Code that can be written to, or is shared, must not be patched: the program may change it under the patch, or
- * another process or mapping may see it.
- */
-static int place_site(struct sites *ss, struct site *x)
-{
-	struct insn in;
-	uint8_t code[INSN_MAX_BYTES];
-	size_t n = mem_read_some(ss->t->host->mem_fd, x->addr, code, sizeof(code));
-	const struct mapping *m;
-	const struct maps *maps;
-	int err = site_book_maps(ss, &maps);
-
-	if (err)
-		return err;
-	m = maps_find(maps, x->addr);
-	x->writable = m && m->prot & PROT_WRITE;
-	x->prot = m ? m->prot : 0;
-	if (x->writable || (m && m->shared))
-		x->kind = SITE_DEBUG_REG;
-	if (!n || insn_decode(code, n, x->addr, &in) || in.flags & INSN_REP || (m && m->shared))
-		x->no_filter = true;
-	x->guard = x->addr & -MAPS_PAGE;
-	x->guard_bytes = x->addr % MAPS_PAGE + FILTER_MAX_DISPLACED > MAPS_PAGE ? 2 * MAPS_PAGE : MAPS_PAGE;
-	if (x->writable && (!(ss->flags & SITES_PROTECT) || x->guard + x->guard_bytes > m->end))
-		x->no_filter = true;
-	return 0;
-}
-
 /* Words that may be return addresses tell nothing where those are moved. */
 static int drop_returns(struct sites *ss, struct site *x)
 {
@@ -128,7 +97,7 @@ int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, str
 			return -E2BIG;
 		x = &ss->v[ss->n];
 		*x = (struct site){ .addr = addr, .kind = SITE_INT3 };
-		err = place_site(ss, x);
+		err = site_place(ss, x);
 		if (err)
 			return err;
 		ss->n++;
@@ -216,13 +185,6 @@ static int build_filter(struct sites *ss, struct site *x)
 #define CHANGES_MAX 50       /* the same for writes to the very code that a filter displaces: */
 #define PASSES_PER_CHANGE 100   /* each costs a new filter */
 
-static int protect_page(struct sites *ss, struct site *x, int prot)
-{
-	int64_t got;
-
-	return sites_inject(ss, SYS_mprotect, REMOTE_ARGS(x->guard, x->guard_bytes, (uint64_t)prot), &got);
-}
-
 bool sites_owns_fault(struct sites *ss)
 {
 	siginfo_t info;
@@ -230,8 +192,7 @@ bool sites_owns_fault(struct sites *ss)
 	if (ptrace(PTRACE_GETSIGINFO, ss->t->host_tid, 0, &info) < 0 || info.si_code != SEGV_ACCERR)
 		return false;
 	for (size_t i = 0; i < ss->n; i++) {
-		/* An unaligned store may begin on the page before. */
-		if (ss->v[i].guarded && (uint64_t)(uintptr_t)info.si_addr - ss->v[i].guard < ss->v[i].guard_bytes)
+		if (ss->v[i].guarded && site_guards(&ss->v[i], (uint64_t)(uintptr_t)info.si_addr))
 			return true;
 	}
 	return false;
@@ -243,7 +204,7 @@ int sites_unguard(struct sites *ss)
 
 	for (size_t i = 0; !err && i < ss->n; i++) {
 		if (ss->v[i].guarded)
-			err = protect_page(ss, &ss->v[i], ss->v[i].prot);
+			err = site_protect(ss, &ss->v[i], false);
 	}
 	return err;
 }
@@ -296,7 +257,7 @@ static int guard_again(struct sites *ss, struct site *x)
 	    memcmp(code, x->displaced, x->filter.n_displaced) != 0)
 		return code_changed(ss, x);
 	if (!faults_too_often(ss, x))
-		return protect_page(ss, x, x->prot & ~PROT_WRITE);
+		return site_protect(ss, x, true);
 	x->guarded = false;
 	x->no_filter = true;
 	x->kind = SITE_DEBUG_REG;
@@ -317,7 +278,7 @@ int sites_guard(struct sites *ss)
 /* Every pass a stop. */
 static enum site_kind stop_kind(const struct site *x)
 {
-	return x->writable ? SITE_DEBUG_REG : SITE_INT3;
+	return x->writable || x->shared ? SITE_DEBUG_REG : SITE_INT3;
 }
 
 static int make_room(struct sites *ss, struct site *x)
@@ -344,7 +305,7 @@ static int site_filter(struct sites *ss, struct site *x)
 	if (!err)
 		err = build_filter(ss, x);
 	if (!err && x->writable && !x->guarded) {
-		err = protect_page(ss, x, x->prot & ~PROT_WRITE);
+		err = site_protect(ss, x, true);
 		x->guarded = !err;
 	}
 	if (err == -EAGAIN) {   /* nothing known tells passes apart */
@@ -458,6 +419,11 @@ static void enter_stub(struct sites *ss)
 	}
 }
 
+static int write_code(struct sites *ss, const struct site *x, const void *bytes, size_t n)
+{
+	return host_write(ss->t->host, ss->s->objects, x->addr, bytes, n);
+}
+
 static int insert_one(struct sites *ss, struct site *x)
 {
 	static const uint8_t int3 = INT3;
@@ -471,14 +437,14 @@ static int insert_one(struct sites *ss, struct site *x)
 	if (x->kind == SITE_FILTER) {
 		if (x->pass && mem_write(mem_fd, STUB_COUNTER(x->stub), &x->pass->seen, 8))
 			return -EFAULT;
-		err = mem_write(mem_fd, x->addr, x->filter.jmp, sizeof(x->filter.jmp));
+		err = write_code(ss, x, x->filter.jmp, sizeof(x->filter.jmp));
 		x->inserted = SITE_FILTER;
 		return err;
 	}
 	if (mem_read(mem_fd, x->addr, x->orig, 1))
 		return 0;   /* not mapped: never reached */
 	x->inserted = SITE_INT3;
-	return mem_write(mem_fd, x->addr, &int3, 1);
+	return write_code(ss, x, &int3, 1);
 }
 
 int sites_insert(struct sites *ss)
@@ -511,10 +477,10 @@ static int remove_one(struct sites *ss, struct site *x)
 		if (x->pass)
 			err = mem_read(mem_fd, STUB_COUNTER(x->stub), &x->pass->seen, 8);
 		if (!err)
-			err = mem_write(mem_fd, x->addr, x->orig, sizeof(x->filter.jmp));
+			err = write_code(ss, x, x->orig, sizeof(x->filter.jmp));
 		break;
 	case SITE_INT3:
-		err = mem_write(mem_fd, x->addr, x->orig, 1);
+		err = write_code(ss, x, x->orig, 1);
 		break;
 	}
 	x->was = x->inserted;

@@ -9,6 +9,7 @@
 #define MAX_SITES 3
 #define SEEN_MAX 64          /* passes remembered, one bit each */
 #define NOTE_TESTS 4
+#define MAX_GUARDS 4
 
 /* A stub begins anywhere in its first page; its code may reach into the second; its slots are on the third. */
 #define STUB_BASE(stub) ((stub) & -MAPS_PAGE)
@@ -28,6 +29,12 @@ struct cand {
 	bool vector;
 };
 
+/* Pages that hold the site's code and can be written to. */
+struct site_guard {
+	uint64_t addr, bytes;
+	int prot;
+};
+
 struct site {
 	uint64_t addr;
 	enum site_kind kind, inserted, was;
@@ -44,14 +51,15 @@ struct site {
 	uint8_t orig[8];           /* bytes under the patch */
 	uint8_t displaced[32];     /* the code that the filter was made from */
 	int debug_reg;
-	bool writable;             /* the program may change this code */
+	bool writable;             /* the program may change this code, by this mapping or another one of the same memory */
+	bool shared;               /* its memory is at other addresses too, perhaps: an int3 would be there as well */
 	bool guarded;
 	bool looked_at;            /* found to take a jump */
 	unsigned n_changes;        /* of the code here, since a filter was made */
 	uint64_t n_passes;         /* through the filters that such changes took away */
 	uint64_t counted_from;     /* what the filter's counter began with */
-	int prot;                  /* of the page(s) the code is in */
-	uint64_t guard, guard_bytes;   /* those pages */
+	struct site_guard guard[MAX_GUARDS];   /* by which it can */
+	size_t n_guards;
 	unsigned n_faults;         /* writes to a guarded page */
 	uint64_t stub;             /* where the filter's code begins; 0: there is none */
 	struct filter filter;
@@ -80,6 +88,11 @@ struct site_note {
 
 /* Make a call in the task's process. */
 int sites_inject(struct sites *ss, long nr, const uint64_t arg[6], int64_t *ret);
+/* Find out what kind of place x is, and what could change its code. */
+int site_place(struct sites *ss, struct site *x);
+/* Open its guards, or close them: nobody writes to its code then without a fault. */
+int site_protect(struct sites *ss, struct site *x, bool closed);
+bool site_guards(const struct site *x, uint64_t addr);
 /* Make room for the code of x's filter. -RL_EUNSUPPORTED: there is none in reach. */
 int site_map_stub(struct sites *ss, struct site *x, const struct insn_code *code);
 

@@ -350,28 +350,32 @@ static uint64_t loop_jit(int no)
 	return v;
 }
 
-/* The same where it stays writable, and is written to every so many rounds. */
-static uint64_t rewritten(unsigned char *p, int no, uint64_t rounds)
+/* The same where it stays writable, perhaps at another address, and is written to every so many rounds. */
+static uint64_t rewritten(unsigned char *w, const unsigned char *x, int no, uint64_t rounds_each)
 {
 	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
 	uint64_t v = (uint64_t)no + 1;
 
-	memcpy(p, code, sizeof(code) - 1);
+	memcpy(w, code, sizeof(code) - 1);
 	for (int i = 0; !stop; i++) {
-		p[7] = (unsigned char)(3 + i % 5 * 2);
-		v = ((uint64_t (*)(uint64_t, uint64_t))p)(v, rounds);
+		w[7] = (unsigned char)(3 + i % 5 * 2);
+		v = ((uint64_t (*)(uint64_t, uint64_t))x)(v, rounds_each);
 	}
 	return v;
 }
 
 static uint64_t loop_jit_rwx(int no)
 {
-	return rewritten(code_page(), no, 200000);
+	unsigned char *p = code_page();
+
+	return rewritten(p, p, no, 200000);
 }
 
 static uint64_t loop_jit_often(int no)
 {
-	return rewritten(code_page(), no, 10000);
+	unsigned char *p = code_page();
+
+	return rewritten(p, p, no, 10000);
 }
 
 /* And across the border of two pages. */
@@ -380,7 +384,21 @@ static uint64_t loop_jit_edge(int no)
 	unsigned char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(p != MAP_FAILED);
-	return rewritten(p + 4096 - 10, no, 200000);
+	return rewritten(p + 4096 - 10, p + 4096 - 10, no, 200000);
+}
+
+/* And in memory that is mapped twice, once to be written and once to be executed, as careful makers of code do. */
+static uint64_t loop_jit_shared(int no)
+{
+	int fd = memfd_create("code", 0);
+	unsigned char *w, *x;
+
+	CHECK(fd >= 0 && ftruncate(fd, 4096) == 0);
+	w = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	x = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	CHECK(w != MAP_FAILED && x != MAP_FAILED);
+	close(fd);
+	return rewritten(w, x, no, 200000);
 }
 
 /*
@@ -532,6 +550,7 @@ static const struct {
 	{ "bytecode", loop_bytecode }, { "matrix", loop_matrix }, { "spin", loop_spin }, { "pause", loop_pause },
 	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },
 	{ "jit", loop_jit }, { "jit_rwx", loop_jit_rwx }, { "jit_edge", loop_jit_edge }, { "jit_often", loop_jit_often },
+	{ "jit_shared", loop_jit_shared },
 	{ "entries", loop_entries }, { "longjmp", loop_longjmp }, { "handlers", loop_handlers },
 	{ "maps", loop_maps },
 };
