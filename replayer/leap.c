@@ -11,6 +11,7 @@
 
 #define COPY_NS 1500000ull       /* what a copy of the session costs, until one was made, */
 #define COPIED_PAGE_NS 1000ull   /* and each page that is then written to */
+#define LONG_NS 100000000ull     /* a long way; slices are shorter */
 #define LEAST_NS 500000ull       /* a shorter way teaches nothing: too much of its time went elsewhere */
 #define REST_OF 64               /* unit of site_note.rest, */
 #define REST_FIRST 16
@@ -184,6 +185,9 @@ void leap_missed(struct session *s, const struct event *ev, const struct leap *l
 	}
 	note->least_rest = (uint8_t)(rest + 1);
 	note->rest = (uint8_t)(2 * rest < REST_OF ? 2 * rest : REST_OF);
+	/* To find out costs several times the way: not twice where it is not even known whether that is slow without a leap. */
+	if (!note->slowness && leap_recorded_ns(s, ev) > LONG_NS)
+		note->rest = REST_OF;
 }
 
 /*

@@ -160,6 +160,26 @@ static void leaps_that_always_go_too_far_are_given_up_until_the_way_is_slow_with
 	assert_true(leap_wanted(&s, NULL));
 }
 
+static void a_long_leap_that_goes_too_far_at_a_new_place_is_the_last_one_there_until_the_way_was_slow(void **state)
+{
+	struct leap l = { .rest_ns = 5000 * US };
+
+	(void)state;
+	note()->gauge = -2;
+	way(2 * WAY_US);
+	leap_missed(&s, &ev, &l);
+	assert_true(leap_wanted(&s, NULL));
+	way(100 * WAY_US);
+	s.last_time_ns = 0;
+	ev.time_ns = 100 * WAY_US * US;
+	leap_missed(&s, &ev, &l);
+	assert_false(leap_wanted(&s, NULL));
+	leap_learn(&s, &ev, 100 * WAY_US * US, 100 * WAY_US * US);
+	assert_false(leap_wanted(&s, NULL));
+	leap_learn(&s, &ev, 400 * WAY_US * US, 100 * WAY_US * US);
+	assert_true(leap_wanted(&s, NULL));
+}
+
 static void a_gauge_that_led_there_is_trusted_and_one_that_misled_is_not(void **state)
 {
 	struct leap l = { .rest_ns = 200 * US, .gauged = true };
@@ -217,6 +237,7 @@ int main(void)
 		T(a_short_way_teaches_nothing),
 		T(leaps_by_time_get_longer_until_one_goes_too_far),
 		T(leaps_that_always_go_too_far_are_given_up_until_the_way_is_slow_without),
+		T(a_long_leap_that_goes_too_far_at_a_new_place_is_the_last_one_there_until_the_way_was_slow),
 		T(a_gauge_that_led_there_is_trusted_and_one_that_misled_is_not),
 		T(one_that_knew_that_it_was_too_far_keeps_its_trust),
 		T(a_guessed_rest_only_tells_that_a_place_is_faster),
