@@ -259,6 +259,9 @@ static int run_there(struct session *s, struct rtask *t, struct site_note *note,
 		note->gauge++;
 	}
 	l->gauged = false;
+	/* A long way that nothing tells, and which may be no slower without a leap. */
+	if (recorded > LONG_NS && !note->slowness)
+		return 0;
 	l->rest_ns = timed_rest_ns(note, recorded);
 	return ran + l->rest_ns < recorded ? run_for(t, recorded - l->rest_ns - ran, &ran) : 1;
 }
