@@ -252,7 +252,7 @@ static int put_processor(const struct recording *r, struct mm *mm)
 int agent_map(struct recording *r, struct task *t)
 {
 	size_t n = (size_t)(agent_image_end - agent_image);
-	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict, .proc_dev = r->proc_dev,
+	struct agent_ctl ctl = { .recording = 1, .off = t->filters || t->sec_strict || t->tracer, .proc_dev = r->proc_dev,
 				 .copy_dev = r->copy_dev, .tsc = t->mm->tsc_own ? AGENT_TSC_STOPS : AGENT_TSC_READS };
 	int err;
 
@@ -270,6 +270,12 @@ int agent_map(struct recording *r, struct task *t)
 	agent_maps_start(t);
 	t->mm->agent = calloc(1, sizeof(*t->mm->agent));
 	return t->mm->agent ? 0 : -ENOMEM;
+}
+
+void agent_stop_calls(struct mm *mm)
+{
+	if (mm->agent)
+		(void)put_u32(mm, CTL(off), 1);
 }
 
 /* What a traced call tells about descriptors. */
@@ -295,7 +301,7 @@ static void learn_from_call(struct recording *r, struct task *t)
 	case SYS_seccomp:
 	case SYS_prctl:
 		if (t->filters || t->sec_strict)   /* they must see each call */
-			(void)put_u32(t->mm, CTL(off), 1);
+			agent_stop_calls(t->mm);
 		break;
 	case SYS_vfork:
 	case SYS_clone:

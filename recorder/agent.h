@@ -100,6 +100,8 @@ void agent_show_place(struct task *t);
 bool agent_inside(struct task *t);
 /** Whether it executes the agent's own code, not a trampoline's. */
 bool agent_at_work(struct task *t);
+/** Every call of who lives in mm is to be seen. */
+void agent_stop_calls(struct mm *mm);
 /** All signals, or some, are blocked that the program has not blocked: the agent makes no calls to which that matters. */
 void agent_set_masked(struct task *t, bool masked);
 /** Whether it stands there in a call that has just changed its signal mask. */

@@ -95,6 +95,9 @@ struct timer_pace {
 	uint64_t mask;                  /* and else this would be */
 };
 
+/* Where a task stands still for a tracer of the program's. */
+enum held_at { AT_SIGNAL, AT_CALL, AFTER_CALL };
+
 /* What a seccomp filter of the program has condemned its caller to. */
 enum sec_fate { SEC_NONE, SEC_SIGSYS, SEC_KILLED, SEC_THREAD_KILLED, SEC_SIGKILL };
 
@@ -140,6 +143,13 @@ struct task {
 
 	struct task *holder;            /* the one of the program that has attached to it by ptrace(2): it does not run */
 	bool held_told;                 /* wait(2) has told the holder so */
+	uint32_t tracer;                /* by PTRACE_TRACEME: the process; 0: none. What stops it: */
+	siginfo_t held_info;
+	int held_sig;                   /* as wait(2) tells it */
+	enum held_at held_at;
+	bool held_forced, shown;        /* see take_forced(); and the tracer has let this signal through */
+	bool stops_at_calls;            /* PTRACE_SYSCALL */
+	uint64_t trace_options;         /* PTRACE_O_... */
 	struct sys_range answer[2];     /* what nested.c has written in answer to its present call */
 	unsigned n_answers;
 
@@ -406,6 +416,12 @@ void quirk_exit(struct recording *r, struct task *t);
 void nested_entry(struct recording *r, struct task *t);   /* may answer t's call */
 void nested_exit(struct recording *r, struct task *t);    /* the writes of that, for the event under construction */
 void nested_ended(struct recording *r, const struct task *t);   /* t ends, and holds nobody any more */
+void nested_execed(struct recording *r, struct task *t);
+bool nested_at_call(struct recording *r, struct task *t);   /* it is about to make one, or has made it: whether it must stand still first */
+void nested_waited(struct recording *r, struct task *t);   /* a call of t's is to be made again: answer it if it waits for a stop */
+void nested_siginfo(struct recording *r, struct task *t, siginfo_t *info);
+/* A signal is about to come to t. Whether it must stand still first, until its tracer lets it go on. */
+bool nested_holds(struct recording *r, struct task *t, const siginfo_t *info, bool forced, bool faults);
 
 /* trap.c: instructions whose results differ from run to run */
 /* Do what the trapping instruction at rip would do, and record it. False: there is none. */

@@ -4,7 +4,7 @@
  * registers and memory, and detach. That is what LeakSanitizer, crash reporters and stack printers do. To let it run
  * under control is refused.
  */
-#include "recorder/internal.h"
+#include "recorder/nested_int.h"
 
 #include <errno.h>
 #include <elf.h>
@@ -15,17 +15,18 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include "recorder/agent.h"
 #include "tracee/agentcode.h"
 #include "tracee/procfile.h"
 #include "tracee/xstate.h"
 
 #define ERESTARTSYS_ 512
-#define STOPPED_BY(sig) ((sig) << 8 | 0x7f)   /* wait(2)'s status */
 #define SIGINFO_BYTES 128
 #define SETTABLE (PTRACE_O_MASK & ~PTRACE_O_EXITKILL)
 
-static void answer(struct task *t, int64_t result)
+void nested_answer(struct task *t, int64_t result)
 {
 	t->skipped = true;
 	t->forced = result;
@@ -63,10 +64,11 @@ static bool may_look(const struct task *t, const struct task *target)
 
 static int attach(struct task *t, struct task *target)
 {
-	if (target->proc == t->proc || target->holder || target->state == TASK_FROZEN || !may_look(t, target))
+	if (target->proc == t->proc || target->holder || target->tracer || target->state == TASK_FROZEN || !may_look(t, target))
 		return -EPERM;
 	target->holder = t;
 	target->held_told = false;
+	agent_stop_calls(t->mm);   /* a wait of its may not be the agent's */
 	return 0;
 }
 
@@ -77,7 +79,7 @@ static int its_regs(struct task *target, struct user_regs_struct *ret)
 {
 	if (target->where != AT_USER) {
 		*ret = target->entry;
-		ret->rax = (uint64_t)-ERESTARTSYS_;
+		ret->rax = target->holder && target->tracer && target->held_at == AT_CALL ? (uint64_t)-ENOSYS : (uint64_t)-ERESTARTSYS_;
 	} else if (remote_getregs(target->tid, ret)) {
 		return -ESRCH;
 	}
@@ -85,7 +87,32 @@ static int its_regs(struct task *target, struct user_regs_struct *ret)
 	return 0;
 }
 
-static int its_regset(struct task *target, uint64_t set, uint8_t *out, size_t max, size_t *ret_n)
+#define PATIENCE 200   /* times 50 us */
+
+/*
+ * Have a task come out of a call that has blocked, as attaching to it does unrecorded: its vector registers can be read only
+ * then. The call goes on when it is let go. Not all calls can be interrupted.
+ */
+static bool comes_to_a_stop(struct recording *r, struct task *t)
+{
+	const struct timespec nap = { 0, 50000 };
+	int status;
+
+	if (t->state != TASK_BLOCKED)
+		return t->state == TASK_READY;
+	if (ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0)
+		return false;
+	for (int i = 0; i < PATIENCE; i++) {
+		if (waitpid(t->tid, &status, __WALL | WNOHANG) == t->tid) {
+			note_stop(r, t->tid, status);
+			return t->state == TASK_READY;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+static int its_regset(struct recording *r, struct task *target, uint64_t set, uint8_t *out, size_t max, size_t *ret_n)
 {
 	struct iovec io = { .iov_base = out, .iov_len = max };
 	int err;
@@ -97,19 +124,19 @@ static int its_regset(struct task *target, uint64_t set, uint8_t *out, size_t ma
 	}
 	if (set != NT_PRFPREG && set != NT_X86_XSTATE)
 		return -EINVAL;
-	if (target->where != AT_USER || ptrace(PTRACE_GETREGSET, target->tid, set, &io) < 0)
+	if (!comes_to_a_stop(r, target) || ptrace(PTRACE_GETREGSET, target->tid, set, &io) < 0)
 		return -EIO;
 	*ret_n = io.iov_len;
 	return 0;
 }
 
-static int put(struct task *t, uint64_t addr, const void *bytes, size_t n)
+int nested_put(struct task *t, uint64_t addr, const void *bytes, size_t n)
 {
 	t->answer[t->n_answers++] = (struct sys_range){ .addr = addr, .len = n };
 	return mem_write(t->mm->mem_fd, addr, bytes, n) ? -EFAULT : 0;
 }
 
-static int put_regset(struct task *t, struct task *target)
+static int put_regset(struct recording *r, struct task *t, struct task *target)
 {
 	static uint8_t regs[XSTATE_MAX] __attribute__((aligned(64)));
 	struct iovec io;
@@ -118,21 +145,21 @@ static int put_regset(struct task *t, struct task *target)
 
 	if (mem_read(t->mm->mem_fd, t->call.arg[3], &io, sizeof(io)))
 		return -EFAULT;
-	err = its_regset(target, t->call.arg[2], regs, sizeof(regs), &n);
+	err = its_regset(r, target, t->call.arg[2], regs, sizeof(regs), &n);
 	if (err)
 		return err;
 	io.iov_len = n < io.iov_len ? n : io.iov_len;
-	err = put(t, (uint64_t)(uintptr_t)io.iov_base, regs, io.iov_len);
-	return err ? err : put(t, t->call.arg[3] + offsetof(struct iovec, iov_len), &io.iov_len, sizeof(io.iov_len));
+	err = nested_put(t, (uint64_t)(uintptr_t)io.iov_base, regs, io.iov_len);
+	return err ? err : nested_put(t, t->call.arg[3] + offsetof(struct iovec, iov_len), &io.iov_len, sizeof(io.iov_len));
 }
 
-static int put_regs(struct task *t, struct task *target, uint64_t set)
+static int put_regs(struct recording *r, struct task *t, struct task *target, uint64_t set)
 {
 	static uint8_t regs[XSTATE_MAX] __attribute__((aligned(64)));
 	size_t n = 0;
-	int err = its_regset(target, set, regs, sizeof(regs), &n);
+	int err = its_regset(r, target, set, regs, sizeof(regs), &n);
 
-	return err ? err : put(t, t->call.arg[3], regs, n);
+	return err ? err : nested_put(t, t->call.arg[3], regs, n);
 }
 
 static int put_word(struct task *t, struct task *target, bool memory)
@@ -142,11 +169,11 @@ static int put_word(struct task *t, struct task *target, bool memory)
 	int err;
 
 	if (memory)
-		return mem_read(target->mm->mem_fd, at, &word, sizeof(word)) ? -EIO : put(t, t->call.arg[3], &word, sizeof(word));
+		return mem_read(target->mm->mem_fd, at, &word, sizeof(word)) ? -EIO : nested_put(t, t->call.arg[3], &word, sizeof(word));
 	if (at % 8 || at >= sizeof(regs))
 		return -EIO;
 	err = its_regs(target, &regs);
-	return err ? err : put(t, t->call.arg[3], (char *)&regs + at, sizeof(word));
+	return err ? err : nested_put(t, t->call.arg[3], (char *)&regs + at, sizeof(word));
 }
 
 static int put_siginfo(struct task *t)
@@ -156,7 +183,7 @@ static int put_siginfo(struct task *t)
 
 	info->si_signo = SIGSTOP;
 	info->si_code = SI_KERNEL;
-	return put(t, t->call.arg[3], bytes, sizeof(bytes));
+	return nested_put(t, t->call.arg[3], bytes, sizeof(bytes));
 }
 
 /* ---- the calls ---- */
@@ -164,46 +191,48 @@ static int put_siginfo(struct task *t)
 static void refuse(struct recording *r, struct task *t, int err)
 {
 	static const char text[] = "the program wanted to control another one by ptrace and was refused with EPERM: what is recorded has a "
-				   "tracer already, so others may only attach, look and detach; record what strace or a debugger "
+				   "tracer already, so others may only attach, look and detach, or follow a child that asks for it; record what strace or a debugger "
 				   "would run, not strace or the debugger";
 
-	answer(t, err);
+	nested_answer(t, err);
 	tell_once(r, &r->ptrace_refused, text);
 }
 
 /* A request of the task that has attached to the target. False: one that is not for it. */
-static bool look(struct task *t, struct task *target)
+static bool look(struct recording *r, struct task *t, struct task *target)
 {
+	if (target->tracer && nested_control(t, target))
+		return true;
 	switch ((unsigned)t->call.arg[0]) {
 	case PTRACE_PEEKTEXT:
 	case PTRACE_PEEKDATA:
-		answer(t, put_word(t, target, true));
+		nested_answer(t, put_word(t, target, true));
 		return true;
 	case PTRACE_PEEKUSER:
-		answer(t, put_word(t, target, false));
+		nested_answer(t, put_word(t, target, false));
 		return true;
 	case PTRACE_GETREGS:
-		answer(t, put_regs(t, target, NT_PRSTATUS));
+		nested_answer(t, put_regs(r, t, target, NT_PRSTATUS));
 		return true;
 	case PTRACE_GETFPREGS:
-		answer(t, put_regs(t, target, NT_PRFPREG));
+		nested_answer(t, put_regs(r, t, target, NT_PRFPREG));
 		return true;
 	case PTRACE_GETREGSET:
-		answer(t, put_regset(t, target));
+		nested_answer(t, put_regset(r, t, target));
 		return true;
 	case PTRACE_GETSIGINFO:
-		answer(t, put_siginfo(t));
+		nested_answer(t, put_siginfo(t));
 		return true;
 	case PTRACE_SETOPTIONS:
 		if (t->call.arg[3] & ~(uint64_t)SETTABLE)
 			return false;
-		answer(t, 0);
+		nested_answer(t, 0);
 		return true;
 	case PTRACE_DETACH:
 		if (t->call.arg[3])
 			return false;
 		target->holder = NULL;
-		answer(t, 0);
+		nested_answer(t, 0);
 		return true;
 	}
 	return false;
@@ -220,6 +249,12 @@ static void entry_ptrace(struct recording *r, struct task *t)
 {
 	struct task *target;
 
+	if (t->call.arg[0] == PTRACE_TRACEME && t->tracer) {
+		nested_answer(t, -EPERM);
+		return;
+	}
+	if (t->call.arg[0] == PTRACE_TRACEME && same_numbers(t) && nested_trace_me(r, t))
+		return;
 	if (t->call.arg[0] == PTRACE_TRACEME || t->call.arg[0] == PTRACE_SEIZE) {
 		refuse(r, t, -EPERM);
 		return;
@@ -228,46 +263,11 @@ static void entry_ptrace(struct recording *r, struct task *t)
 	if (!target)
 		return;   /* the kernel knows what is wrong, or it is somebody who is not recorded */
 	if (t->call.arg[0] == PTRACE_ATTACH)
-		answer(t, attach(t, target));
-	else if (target->holder != t || !target->held_told)
-		answer(t, -ESRCH);
-	else if (!look(t, target))
+		nested_answer(t, attach(t, target));
+	else if (!target->holder || (target->tracer ? target->tracer != t->proc->no : target->holder != t || !target->held_told))
+		nested_answer(t, -ESRCH);
+	else if (!look(r, t, target))
 		refuse(r, t, -EPERM);
-}
-
-static bool is_awaited(const struct task *t, const struct task *target)
-{
-	int32_t pid = (int32_t)t->call.arg[0];
-
-	if (pid > 0)
-		return target->tid == pid;
-	return pid == -1 || getpgid(target->tid) == (pid ? -pid : getpgid(t->tid));
-}
-
-static struct task *stopped_for(struct recording *r, const struct task *t)
-{
-	for (struct task *o = r->tasks; o; o = o->next) {
-		if (o->holder && o->holder->proc == t->proc && !o->held_told && o->state != TASK_DEAD && is_awaited(t, o))
-			return o;
-	}
-	return NULL;
-}
-
-static void entry_wait(struct recording *r, struct task *t)
-{
-	static const uint8_t no_usage[sizeof(struct rusage)];
-	const int status = STOPPED_BY(SIGSTOP);
-	struct task *o = stopped_for(r, t);
-	bool bad = false;
-
-	if (!o)
-		return;
-	if (t->call.arg[1])
-		bad = mem_write(t->mm->mem_fd, t->call.arg[1], &status, sizeof(status)) != 0;
-	if (t->call.arg[3])
-		bad |= mem_write(t->mm->mem_fd, t->call.arg[3], no_usage, sizeof(no_usage)) != 0;
-	o->held_told = true;
-	answer(t, bad ? -EFAULT : o->tid);
 }
 
 void nested_entry(struct recording *r, struct task *t)
@@ -275,8 +275,8 @@ void nested_entry(struct recording *r, struct task *t)
 	t->n_answers = 0;
 	if (t->call.nr == SYS_ptrace)
 		entry_ptrace(r, t);
-	else if (t->call.nr == SYS_wait4)
-		entry_wait(r, t);
+	else
+		(void)nested_wait(r, t);
 }
 
 void nested_exit(struct recording *r, struct task *t)
@@ -284,12 +284,4 @@ void nested_exit(struct recording *r, struct task *t)
 	for (unsigned i = 0; i < t->n_answers; i++)
 		ev_write_memory(r, t, t->answer[i].addr, t->answer[i].len);
 	t->n_answers = 0;
-}
-
-void nested_ended(struct recording *r, const struct task *t)
-{
-	for (struct task *o = r->tasks; o; o = o->next) {
-		if (o->holder == t)
-			o->holder = NULL;
-	}
 }

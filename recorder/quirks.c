@@ -179,6 +179,7 @@ void quirk_entry(struct recording *r, struct task *t)
 		break;
 	case SYS_ptrace:
 	case SYS_wait4:
+	case SYS_waitid:
 		nested_entry(r, t);
 		break;
 	case SYS_sched_setaffinity:

@@ -263,13 +263,17 @@ void signal_stop(struct recording *r, struct task *t)
 	r->signal_next = NULL;
 	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
 		return;
-	forced = take_forced(t, &info);
+	nested_siginfo(r, t, &info);
+	forced = t->shown ? t->held_forced : take_forced(t, &info);
 	if (!forced && sig == SIGSEGV && info.si_code == SI_KERNEL && trap_emulate(r, t))
 		return;
 	if (!forced && sig == SIGSEGV && info.si_code == SEGV_ACCERR && guard_reached(r, t, (uint64_t)info.si_addr))
 		return;
 	if (is_fault(&info) && agent_faulted(t, sig))
 		return;
+	if (nested_holds(r, t, &info, forced, is_fault(&info) && !forced))
+		return;
+	t->shown = false;
 	by_filter = seccomp_siginfo(t, &info);
 	disp = disposition_of(t, sig);
 	pace_comes(t, &info);

@@ -232,6 +232,8 @@ void syscall_entry(struct recording *r, struct task *t)
 	if ((t->skipped || t->args_changed) && remote_setregs(t->tid, &regs))
 		return;
 	t->where = IN_CALL;
+	if (nested_at_call(r, t))
+		return;
 	if (!may_block) {
 		run_until_stop(r, t, PTRACE_SYSCALL, 0);
 		return;
@@ -384,6 +386,8 @@ void syscall_exit(struct recording *r, struct task *t)
 
 	if (remote_getregs(t->tid, &kernel))
 		return;
+	if (is_restart((int64_t)kernel.rax))
+		nested_waited(r, t);
 	regs = kernel;
 	program_regs(t, &regs);
 	c.ret = (int64_t)regs.rax;
@@ -413,4 +417,5 @@ void syscall_exit(struct recording *r, struct task *t)
 	agent_called(r, t);
 	tsc_settle(t);
 	seccomp_exit(r, t);
+	(void)nested_at_call(r, t);
 }

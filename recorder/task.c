@@ -608,5 +608,6 @@ int task_execed(struct recording *r, struct task *t)
 	ev_begin(r, t, EV_EXEC);
 	r->ev.ckpt = ckpt;
 	ev_end(r);
+	nested_execed(r, t);
 	return 0;
 }

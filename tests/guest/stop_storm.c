@@ -176,7 +176,7 @@ int main(int argc, char **argv)
 		CHECK((pid[k] = fork()) >= 0);
 		if (pid[k] == 0)
 			child(&shared[k]);
-		while (!shared[k].ready)
+		for (; !shared[k].ready; drain(pid[k]))   /* it may stop itself by now */
 			usleep(100);
 	}
 	CHECK((sender = fork()) >= 0);
