@@ -125,7 +125,7 @@ void agent_show_place(struct task *t)
 }
 
 /* Run until one of the agent's exits, marked by int3. To be stopped cannot be masked, and waits until then. */
-static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stopped)
+static int run_to_exit(struct task *t, const uint64_t exits[2], enum halt *ret_stopped)
 {
 	for (;;) {
 		struct user_regs_struct regs;
@@ -143,10 +143,9 @@ static int run_to_exit(struct task *t, const uint64_t exits[2], bool *ret_stoppe
 			regs.rip--;
 			return remote_setregs(t->tid, &regs);
 		}
-		if (stop_halts(&s)) {
-			*ret_stopped = true;
+		stop_put_off(ret_stopped, &s);
+		if (stop_halts(&s))
 			continue;
-		}
 		if (s.kind == TS_SIGNAL && faulted(t, s.sig))
 			continue;
 		t->stop = s;
@@ -168,7 +167,7 @@ static int mark(struct task *t, const uint64_t exits[2], uint8_t saved[2])
 	return err;
 }
 
-static int to_exit(struct task *t, bool *ret_stopped)
+static int to_exit(struct task *t, enum halt *ret_stopped)
 {
 	uint64_t exits[2];
 	uint8_t saved[2];
@@ -188,7 +187,7 @@ static int to_exit(struct task *t, bool *ret_stopped)
 }
 
 /* A step of code that touches nothing but registers and the stack. */
-static int step(struct task *t, bool *ret_stopped)
+static int step(struct task *t, enum halt *ret_stopped)
 {
 	struct stop s;
 	int err;
@@ -197,8 +196,8 @@ static int step(struct task *t, bool *ret_stopped)
 		err = remote_resume(t->tid, PTRACE_SINGLESTEP, 0);
 		if (!err)
 			err = remote_wait(t->tid, &s);
-		if (!err && stop_halts(&s))
-			*ret_stopped = true;
+		if (!err)
+			stop_put_off(ret_stopped, &s);
 	} while (!err && (s.kind == TS_INTERRUPT || stop_halts(&s)));
 	if (err)
 		return err;
@@ -240,7 +239,7 @@ static bool do_own_insn(struct task *t, struct user_regs_struct *regs, const str
 	return remote_setregs(t->tid, regs) == 0;
 }
 
-static int come_out(struct task *t, bool *ret_stopped)
+static int come_out(struct task *t, enum halt *ret_stopped)
 {
 	const struct agent_mm *a = t->mm->agent;
 	struct user_regs_struct regs;
@@ -302,7 +301,8 @@ static void not_with_our_mask(struct task *t)
 
 int agent_leave(struct recording *r, struct task *t)
 {
-	bool stopped = false, segv_blocked;
+	enum halt stopped = HALT_NO;
+	bool segv_blocked;
 	uint64_t mask;
 	int got;
 
@@ -323,8 +323,7 @@ int agent_leave(struct recording *r, struct task *t)
 	(void)put_u32(t->mm, CTL(masked), 0);
 	if (got >= 0 && task_unmask_signals(t, mask))
 		got = -RL_EGONE;
-	if (stopped)
-		task_halt_again(t);
+	task_halt_again(t, stopped);
 	return got;
 }
 

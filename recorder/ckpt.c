@@ -25,7 +25,7 @@
 /* The first injected call has no stub to run at: borrow the bytes at the entry point. */
 static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 {
-	bool halted = false;
+	enum halt halted = HALT_NO;
 	struct remote remote = { .tid = t->tid, .ret_halted = &halted };
 	struct user_regs_struct regs;
 	uint8_t saved[REMOTE_STUB_CALL];
@@ -47,8 +47,7 @@ static int call_at_entry(struct task *t, long nr, const uint64_t arg[6], int64_t
 		err = task_unmask_signals(t, mask);
 	if (!err)
 		err = mem_write(t->mm->mem_fd, regs.rip, saved, sizeof(saved));
-	if (halted)
-		task_halt_again(t);
+	task_halt_again(t, halted);
 	return err;
 }
 

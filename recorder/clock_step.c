@@ -121,7 +121,7 @@ static int set_debug_reg(pid_t tid, int n, uint64_t value)
  * Resume and wait for this very task. 1: a trap of ours; 0: something else, which is t->stop now. An interruption that was asked
  * for before has come too late; and a SIGSTOP or the group's stop, which cannot be masked, comes again when we are done.
  */
-static int resume(struct task *t, int request, bool *ret_stopped)
+static int resume(struct task *t, int request, enum halt *ret_stopped)
 {
 	struct stop s;
 	int err;
@@ -132,8 +132,7 @@ static int resume(struct task *t, int request, bool *ret_stopped)
 			err = remote_wait(t->tid, &s);
 		if (err)
 			return err;
-		if (stop_halts(&s))
-			*ret_stopped = true;
+		stop_put_off(ret_stopped, &s);
 	} while (s.kind == TS_INTERRUPT || stop_halts(&s));
 	if (s.kind == TS_SIGNAL && s.sig == SIGTRAP)
 		return 1;
@@ -143,7 +142,7 @@ static int resume(struct task *t, int request, bool *ret_stopped)
 }
 
 /* Out of a repeated instruction, whose rounds may be millions. */
-static int leave_rep(struct task *t, uint64_t behind, bool *ret_stopped)
+static int leave_rep(struct task *t, uint64_t behind, enum halt *ret_stopped)
 {
 	int got;
 
@@ -187,7 +186,7 @@ static bool is_good(struct recording *r, struct task *t, const struct place *p, 
 	return p->site == FILTER_SITE_ALONE || (p->site == FILTER_SITE_SEVERAL && !best_is_near(r, t, p, STEPS_PICKY - steps));
 }
 
-static enum clock_result step_on(struct recording *r, struct task *t, bool unseen, bool *ret_stopped)
+static enum clock_result step_on(struct recording *r, struct task *t, bool unseen, enum halt *ret_stopped)
 {
 	struct user_regs_struct regs;
 
@@ -220,7 +219,7 @@ static enum clock_result step_on(struct recording *r, struct task *t, bool unsee
 enum clock_result clock_step(struct recording *r, struct task *t, bool unseen)
 {
 	enum clock_result got;
-	bool stopped = false;
+	enum halt stopped = HALT_NO;
 	uint64_t mask;
 
 	if (!r->places) {
@@ -233,7 +232,6 @@ enum clock_result clock_step(struct recording *r, struct task *t, bool unseen)
 	got = step_on(r, t, unseen, &stopped);
 	if (got != CLOCK_GONE)
 		ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask);
-	if (stopped)
-		task_halt_again(t);
+	task_halt_again(t, stopped);
 	return got;
 }

@@ -289,7 +289,7 @@ struct mm *mm_new(pid_t tid);
 void mm_put(struct mm *mm);
 int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret);
 int task_calls(struct task *t, struct remote_op *ops, size_t n);   /* several, with one stop */
-void task_halt_again(struct task *t);   /* see stop_halts(): what was put off; its SIGSTOP comes when it runs next */
+void task_halt_again(struct task *t, enum halt how);   /* what was put off comes when it runs next; HALT_NO: nothing was */
 int task_mask_signals(struct task *t, uint64_t *ret_old);   /* block all; for injected calls and stepping */
 int task_unmask_signals(struct task *t, uint64_t old);
 struct sys_mem task_memory(struct task *t);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -251,6 +252,33 @@ void signal_note_sent(struct task *t)
 		t->proc->forged |= 1ull << (sig - 1);
 }
 
+static bool stands_before_cont(const struct task *t)
+{
+	siginfo_t info = { 0 };
+
+	if (t->have_stop)
+		return t->stop.kind == TS_SIGNAL && t->stop.sig == SIGCONT;
+	return waitid(P_PID, (id_t)t->tid, &info, WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid && info.si_status == SIGCONT;
+}
+
+/*
+ * Whether a SIGCONT has come since the signal that is to stop the process: one from before was taken away by it. The kernel sees to
+ * that where a signal is delivered from its own stop, but ours comes from that of a call which was injected since.
+ */
+static bool was_continued(struct recording *r, const struct task *t)
+{
+	char text[4096];
+
+	procfile_read(t->tid, "status", text, sizeof(text));
+	if ((procfile_number(text, "\nSigPnd:", 16) | procfile_number(text, "\nShdPnd:", 16)) >> (SIGCONT - 1) & 1)
+		return true;
+	for (const struct task *o = r->tasks; o; o = o->next) {
+		if (o != t && o->proc == t->proc && o->state != TASK_DEAD && stands_before_cont(o))
+			return true;
+	}
+	return false;
+}
+
 void signal_stop(struct recording *r, struct task *t)
 {
 	struct user_regs_struct before;
@@ -283,7 +311,7 @@ void signal_stop(struct recording *r, struct task *t)
 		if (!(is_fault(&info) && disp == DISP_IGNORE && !forced)) {
 			if (default_stops(sig) && disp == DISP_DEFAULT && !t->at_restart && !agent_leave(r, t))
 				clock_record(r, t);   /* it will stand here while others run */
-			run_user(r, t, sig);
+			run_user(r, t, default_stops(sig) && was_continued(r, t) ? 0 : sig);
 			return;
 		}
 	}

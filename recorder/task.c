@@ -178,14 +178,18 @@ int task_unmask_signals(struct task *t, uint64_t old)
 	return 0;
 }
 
-void task_halt_again(struct task *t)
+/* A group's stop may have been ended by SIGCONT meanwhile, and another SIGSTOP would not be: the kernel tells at the next stop. */
+void task_halt_again(struct task *t, enum halt how)
 {
-	(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+	if (how == HALT_GROUP)
+		(void)ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
+	else if (how == HALT_SIGNAL)
+		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
 }
 
 int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 {
-	bool halted = false;
+	enum halt halted = HALT_NO;
 	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL, .ret_halted = &halted };
 	uint64_t mask;
 	int err = task_mask_signals(t, &mask);
@@ -195,14 +199,13 @@ int task_call(struct task *t, long nr, const uint64_t arg[6], int64_t *ret)
 	err = remote_call(&remote, nr, arg, ret);
 	if (!err)
 		err = task_unmask_signals(t, mask);
-	if (halted)
-		task_halt_again(t);
+	task_halt_again(t, halted);
 	return err;
 }
 
 int task_calls(struct task *t, struct remote_op *ops, size_t n)
 {
-	bool halted = false;
+	enum halt halted = HALT_NO;
 	struct remote remote = { .tid = t->tid, .site = RL_STUB_CALL, .ret_halted = &halted };
 	uint64_t mask;
 	int err = task_mask_signals(t, &mask);
@@ -212,8 +215,7 @@ int task_calls(struct task *t, struct remote_op *ops, size_t n)
 	err = remote_calls(&remote, t->mm->mem_fd, RL_CALLS, ops, n);
 	if (!err)
 		err = task_unmask_signals(t, mask);
-	if (halted)
-		task_halt_again(t);
+	task_halt_again(t, halted);
 	return err;
 }
 

@@ -147,8 +147,8 @@ static int run_to_trap(const struct remote *r, struct user_regs_struct *ret)
 
 		if (err || (err = remote_wait(r->tid, &s)))
 			return err;
-		if (r->ret_halted && stop_halts(&s))
-			*r->ret_halted = true;
+		if (r->ret_halted)
+			stop_put_off(r->ret_halted, &s);
 		switch (s.kind) {
 		case TS_DEAD:
 		case TS_EXITING:

@@ -41,7 +41,7 @@ int mem_read_string(int mem_fd, uint64_t addr, char *out, size_t max);
 struct remote {
 	pid_t tid;
 	uint64_t site;     /* address of remote_stub's bytes in the task; for single calls, of REMOTE_STUB_CALL */
-	bool *ret_halted;  /* set if the task was to stop meanwhile; NULL: nobody cares */
+	enum halt *ret_halted;  /* set if the task was to stop meanwhile; NULL: nobody cares */
 };
 /** *ret_result is the call's own result, e.g. -ENOENT. 0 if it ran, -RL_EGONE, -errno. */
 int remote_call(const struct remote *r, long nr, const uint64_t arg[6], int64_t *ret_result);

@@ -49,7 +49,7 @@ const char *stop_name(enum stop_kind kind)
 	return names[kind];
 }
 
-bool stop_halts(const struct stop *s)
+enum halt stop_halts(const struct stop *s)
 {
-	return s->kind == TS_GROUP || (s->kind == TS_SIGNAL && s->sig == SIGSTOP);
+	return s->kind == TS_GROUP ? HALT_GROUP : s->kind == TS_SIGNAL && s->sig == SIGSTOP ? HALT_SIGNAL : HALT_NO;
 }

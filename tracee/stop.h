@@ -27,7 +27,19 @@ struct stop {
 
 struct stop stop_decode(int wait_status);
 const char *stop_name(enum stop_kind kind);
-/** Whether the task is to stop, alone or with its process, which no signal mask prevents. */
-bool stop_halts(const struct stop *s);
+/** Whether the process is to stop, which no signal mask prevents: by a SIGSTOP that begins it, or because it has begun. */
+enum halt {
+	HALT_NO,
+	HALT_GROUP,
+	HALT_SIGNAL,
+};
+enum halt stop_halts(const struct stop *s);
+/** The same, in view of what was put off before: a SIGSTOP stays one. */
+static inline void stop_put_off(enum halt *put_off, const struct stop *s)
+{
+	enum halt now = stop_halts(s);
+
+	*put_off = now > *put_off ? now : *put_off;
+}
 
 #endif
