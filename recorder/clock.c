@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <time.h>
 #include "common/err.h"
 #include "common/grow.h"
 #include "common/log.h"
@@ -232,14 +231,6 @@ static int32_t slice_us(const struct recording *r, const struct task *t)
 
 #define FAULT_NS 700   /* that the program loses at the first write to a tracked page */
 
-static uint64_t own_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* *ret: what it has cost because of the memory written. */
 static void record(struct recording *r, struct task *t, bool with_pages, struct clock_cost *ret)
 {
@@ -256,11 +247,11 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 	agent_flush(r, t);   /* it may tell of mappings */
 	if (!err)
 		err = xstate_read(t->tid, &x);
-	start = own_ns();
+	start = cputime_own();
 	if (!err) {
 		if (with_pages || r->opts->verify_full)
 			err = collect_pages(r, t, &b);
-		collected = own_ns();
+		collected = cputime_own();
 	}
 	/* Who is killed meanwhile needs no clock point; without one all that follows would be wrong for anybody else. */
 	if (err == -RL_EGONE && remote_getregs(t->tid, &regs) == 0)
@@ -283,9 +274,9 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 			find_words(t, &b, &regs, &words);
 		put_words(r, t, &words);
 		ret->memory_ns = collected - start;
-		start = own_ns();
+		start = cputime_own();
 		ev_end(r);
-		ret->memory_ns += own_ns() - start;
+		ret->memory_ns += cputime_own() - start;
 		ret->faults_ns = t->mm->pages ? pagetrack_faults(t->mm->pages) * FAULT_NS : 0;
 		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
 	}
@@ -310,7 +301,7 @@ void clock_record_near(struct recording *r, struct task *t)
 enum clock_result clock_point(struct recording *r, struct task *t)
 {
 	bool first = !t->mm->clocked;
-	uint64_t start = own_ns() + cputime_of(t->tid);
+	uint64_t start = cputime_own() + cputime_of(t->tid);
 	enum clock_result got = clock_step(r, t, false);
 	struct clock_cost cost = { 0 };
 
@@ -318,7 +309,7 @@ enum clock_result clock_point(struct recording *r, struct task *t)
 		record(r, t, true, &cost);
 	/* The first one looks at all that was ever written: that will not come again. */
 	if (got == CLOCK_POINT && !first) {
-		cost.ns = own_ns() + cputime_of(t->tid) - start;
+		cost.ns = cputime_own() + cputime_of(t->tid) - start;
 		sched_cost(&cost);
 	}
 	return got;

@@ -15,7 +15,7 @@
 
 #define SLICE_MIN_US 200
 #define SLICE_MAX_US 20000
-#define SLICE_MEAN_MAX_US 200000  /* longer ones starve the other threads, whatever they save: for some 100 MB written in each */
+#define SLICE_MEAN_MAX_US 500000  /* longer ones starve the other threads, whatever they save: for some 150 MB written in each */
 
 /* Events reach the file though none follow: a recorder that is killed loses little. */
 #define FLUSH_TIMER 1

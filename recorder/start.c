@@ -16,6 +16,7 @@
 #include "agent/abi.h"
 #include "tracee/confine.h"
 #include "tracee/layout.h"
+#include "tracee/pin.h"
 
 #define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
 		       PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL)
@@ -97,10 +98,9 @@ static int pass_until_exec(pid_t pid)
 /* The trace's chunks are packed on another processor than ours and the program's, if there is one. */
 static void pack_elsewhere(struct recording *r)
 {
-	cpu_set_t others = r->cpus;
+	cpu_set_t others;
 
-	CPU_CLR(r->cpu, &others);
-	if (CPU_COUNT(&others) && trace_writer_thread(r->w, &others))
+	if (pin_others(&others) && trace_writer_thread(r->w, &others))
 		log_debug("no thread to pack the trace");
 }
 

@@ -2,11 +2,14 @@
 #include "replayer/internal.h"
 #include "replayer/lockhook.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <string.h>
 #include "common/err.h"
+#include "common/scope.h"
+#include "tracee/cputime.h"
 #include "tracee/layout.h"
 #include "tracee/maps.h"
 #include "tracee/pagetrack.h"
@@ -59,51 +62,50 @@ static bool page_equal(struct rtask *t, const struct ev_page *p)
 	return page_hash_of(bytes) == p->hash;
 }
 
-#define BATCH 64   /* pages that are read at once */
+#define FIRST_LOOK 64   /* pages of a state that is not the wanted one mostly differ early */
 
-/* How many of @n pages from the i-th on differ; *ret_last is one of them. Negative: an error. */
-static int64_t batch_differs(struct rtask *t, const struct event *ev, uint32_t i, uint32_t n, uint32_t *ret_last)
+/* A page of which more must be known than the hash of what is there. */
+static bool is_special(const struct rtask *t, const struct ev_page *p)
 {
-	static uint8_t bytes[BATCH * TRACE_PAGE];
-	struct page_hash list[BATCH];
-	int64_t got, differ = 0;
+	return p->dead_bytes || (t->host->locks && lockhook_near(t->host->locks, p->addr));
+}
 
-	for (uint32_t k = 0; k < n; k++)
-		list[k] = (struct page_hash){ ev->pages[i + k].addr, 0 };
-	got = pages_read(t->host->pid, list, n, bytes);
-	if (got < 0)
-		return got;
-	for (uint32_t k = 0; k < n; k++) {
-		const struct ev_page *p = &ev->pages[i + k];
-		uint8_t *page = bytes + (size_t)k * TRACE_PAGE;
+/* How many of @n pages from the @i-th on differ; *ret_last is one of them. Negative: an error. */
+static int64_t part_differs(struct rtask *t, const struct event *ev, uint32_t i, uint32_t n, uint32_t *ret_last)
+{
+	autofree struct page_hash *v = n ? calloc(n, sizeof(*v)) : NULL;
+	struct page_list now = { .v = v };
+	size_t at = 0;
+	int64_t differ = 0;
+	int err;
 
-		if (k < got && t->host->locks)
-			lockhook_unpatch(t->host->locks, p->addr, page);
-		if (k < got) {
-			memset(page, 0, p->dead_bytes);
-			if (page_hash_of(page) == p->hash)
-				continue;
-		} else if (page_equal(t, p)) {
-			continue;   /* only the one at @got could not be read */
-		}
-		differ++;
-		*ret_last = i + k;
+	if (n && !v)
+		return -ENOMEM;
+	for (uint32_t k = i; k < i + n; k++) {
+		if (!is_special(t, &ev->pages[k]))
+			v[now.n++].addr = ev->pages[k].addr;
 	}
-	return differ;
+	err = pages_hash(t->host->pid, &now);
+	for (uint32_t k = i; !err && k < i + n; k++) {
+		const struct ev_page *p = &ev->pages[k];
+
+		if (at < now.n && v[at].addr == p->addr ? v[at++].hash == p->hash : is_special(t, p) && page_equal(t, p))
+			continue;
+		differ++;
+		*ret_last = k;
+	}
+	return err ? err : differ;
 }
 
 /* How many differ; all of them are counted only if @all. Negative: an error. */
 static int64_t pages_differ(struct rtask *t, const struct event *ev, bool all, uint32_t *ret_last)
 {
-	int64_t differ = 0, more;
+	uint32_t first = ev->n_pages < FIRST_LOOK ? ev->n_pages : FIRST_LOOK;
+	int64_t differ = part_differs(t, ev, 0, first, ret_last), more = 0;
 
-	for (uint32_t i = 0; i < ev->n_pages && (all || !differ); i += BATCH) {
-		more = batch_differs(t, ev, i, ev->n_pages - i < BATCH ? ev->n_pages - i : BATCH, ret_last);
-		if (more < 0)
-			return more;
-		differ += more;
-	}
-	return differ;
+	if (differ >= 0 && (all || !differ) && first < ev->n_pages)
+		more = part_differs(t, ev, first, ev->n_pages - first, ret_last);
+	return differ < 0 ? differ : more < 0 ? more : differ + more;
 }
 
 bool pages_match(struct rtask *t, const struct event *ev)
@@ -115,6 +117,7 @@ bool pages_match(struct rtask *t, const struct event *ev)
 
 int clock_matches(struct session *s, struct rtask *t, const struct event *ev, size_t *ret_pages)
 {
+	uint64_t start;
 	int64_t differ;
 	int same;
 
@@ -133,7 +136,9 @@ int clock_matches(struct session *s, struct rtask *t, const struct event *ev, si
 	/* Most candidates differ in the page in which the last one did. */
 	if (!ret_pages && s->clock_page < ev->n_pages && !page_equal(t, &ev->pages[s->clock_page]))
 		return 0;
+	start = cputime_own();
 	differ = pages_differ(t, ev, ret_pages != NULL, &s->clock_page);
+	s->pages_ns += cputime_own() - start;
 	if (differ < 0)
 		return (int)differ;
 	if (ret_pages)

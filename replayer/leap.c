@@ -1,6 +1,5 @@
 #include "replayer/leap.h"
 
-#include <time.h>
 #include "common/err.h"
 #include "common/log.h"
 #include "replayer/gauge.h"
@@ -10,7 +9,8 @@
 #include "tracee/cputime.h"
 
 #define COPY_NS 1500000ull       /* what a copy of the session costs, until one was made, */
-#define COPIED_PAGE_NS 1000ull   /* and each page that is then written to */
+#define COPIED_PAGE_NS 1500ull   /* and each page that is then written to */
+#define COPIED_PART 16           /* to find out how slow a way is, a copy may cost this part of it */
 #define LONG_NS 100000000ull     /* a long way; slices are shorter */
 #define LEAST_NS 500000ull       /* a shorter way teaches nothing: too much of its time went elsewhere */
 #define REST_OF 64               /* unit of site_note.rest, */
@@ -21,7 +21,7 @@
 #define SLOWNESS_FIRST 40        /* and what is supposed of an address that is new */
 #define SLOWNESS_MAX 1024        /* as slow as FXSAVE in a loop of two instructions */
 #define EVENT_NS 70000ull        /* what recording a clock point cost, at least */
-#define PAGE_NS 1500ull          /* and for each page */
+#define PAGE_NS 500ull           /* and for each page */
 #define LOOK_NS 30000ull         /* stopping to look at a gauge */
 #define LOOKING_NS 500000ull     /* all looks on a way, */
 #define LOOKS_MAX 16
@@ -35,10 +35,8 @@
 uint64_t leap_spent_ns(struct session *s)
 {
 	const struct rtask *t = s->ev ? session_task(s, s->ev->task) : NULL;
-	struct timespec own;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
-	return (uint64_t)own.tv_sec * 1000000000u + (uint64_t)own.tv_nsec + (t && t->host ? cputime_of(t->host_tid) : 0);
+	return cputime_own() - s->pages_ns + (t && t->host ? cputime_of(t->host_tid) : 0);
 }
 
 uint64_t leap_recorded_ns(const struct session *s, const struct event *ev)
@@ -87,11 +85,19 @@ static unsigned slowness_of(const struct site_note *note)
 	return note->slowness ? note->slowness : SLOWNESS_FIRST;
 }
 
+/* What the leaping task loses to pages that it shares with the copy. */
+static uint64_t copied_ns(const struct event *ev)
+{
+	return ev->n_pages * COPIED_PAGE_NS;
+}
+
 static bool is_worth(struct session *s, const struct site_note *note, uint64_t recorded)
 {
 	uint64_t rest = rest_ns(note, recorded), copy = *site_book_copy_ns(s->book);
-	uint64_t cost = (copy ? copy : COPY_NS) + s->ev->n_pages * COPIED_PAGE_NS + LOOKING_NS;
+	uint64_t cost = (copy ? copy : COPY_NS) + copied_ns(s->ev) + LOOKING_NS;
 
+	if (!note->slowness && copied_ns(s->ev) > recorded / COPIED_PART)
+		return false;
 	return slowness_of(note) > SLOWNESS_OF && rest < recorded &&
 	       (recorded - rest) / SLOWNESS_OF * (slowness_of(note) - SLOWNESS_OF) > cost;
 }
@@ -159,6 +165,8 @@ void leap_hit(struct session *s, const struct event *ev, const struct leap *l, u
 	log_debug("event %llu: leapt %s to %llx, and %llu us for the last %llu us of %llu", (unsigned long long)ev->no,
 		  l->gauged ? "by a gauge" : "by time", (unsigned long long)ev->before.rip, (unsigned long long)rest_took_ns / 1000,
 		  (unsigned long long)l->rest_ns / 1000, (unsigned long long)leap_recorded_ns(s, ev) / 1000);
+	/* Copying pages has taken from the leap's time, and what it had not come to was left for the rest. */
+	rest_took_ns -= rest_took_ns < copied_ns(ev) ? rest_took_ns : copied_ns(ev);
 	if (l->rest_ns >= REST_LEAST_NS)
 		note_slowness(note, rest_took_ns, l->rest_ns, false);
 	if (l->gauged) {
@@ -300,6 +308,7 @@ int leap_undo(struct session *s, struct session *back)
 	fresh->as_gen = s->as_gen + 1;
 	fresh->announced = s->announced;
 	fresh->tries = s->tries;
+	fresh->pages_ns = s->pages_ns;
 	old = *s;
 	*s = *fresh;
 	*fresh = old;

@@ -36,7 +36,7 @@ uint64_t leap_recorded_ns(const struct session *s, const struct event *ev);
 
 /**
  * Processor time so far, of ours and of the task of the next event: what waiting for a clock point costs, on a busy
- * machine too.
+ * machine too. Without comparing pages, which costs the same however the point was waited for.
  */
 uint64_t leap_spent_ns(struct session *s);
 

@@ -133,9 +133,14 @@ int lock_hook_put(struct lock_table *tab, struct lock_hook *k, bool patched)
 	return err;
 }
 
+bool lockhook_near(const struct lock_table *tab, uint64_t addr)
+{
+	return addr + TRACE_PAGE > tab->lo && addr < tab->hi;
+}
+
 void lockhook_unpatch(const struct lock_table *tab, uint64_t addr, uint8_t *page)
 {
-	if (addr + TRACE_PAGE <= tab->lo || addr >= tab->hi)
+	if (!lockhook_near(tab, addr))
 		return;
 	for (size_t i = 0; i < tab->n; i++) {
 		const struct lock_hook *k = &tab->v[i];

@@ -45,6 +45,9 @@ int lockhook_arm(struct session *s, struct rtask *t);
 /** After that. 1: the stop was the hooks' own; 0: it was not, and the program's memory is as recorded, but for patches. */
 int lockhook_settle(struct session *s, struct rtask *t, struct traps *traps, struct sites *sites, const struct stop *st);
 
+/** Whether the page at @addr may have patches in it. */
+bool lockhook_near(const struct lock_table *tab, uint64_t addr);
+
 /** In a page of code, put the program's own bytes in the place of patches. */
 void lockhook_unpatch(const struct lock_table *tab, uint64_t addr, uint8_t *page);
 

@@ -126,6 +126,7 @@ struct session {
 		uint64_t n;            /* looks at the task where that may be */
 		uint64_t regs, window, xstate;   /* of these: with equal registers; the stack, too; all but pages */
 	} tries;
+	uint64_t pages_ns;             /* our processor time that went to comparing pages at clock points */
 	struct site_book *book;        /* what was learned at code sites; shared by copies */
 	uint64_t as_gen;               /* counts events that changed mappings */
 	uint64_t last_time_ns;         /* the last event's */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
+static cpu_set_t others;   /* all zero at first */
+
 static bool usable(int cpu, const cpu_set_t *set)
 {
 	return cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, set);
@@ -22,5 +24,15 @@ int pin_self(int want, cpu_set_t *ret_before)
 	}
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : cpu;
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		return -errno;
+	others = *ret_before;
+	CPU_CLR(cpu, &others);
+	return cpu;
+}
+
+int pin_others(cpu_set_t *ret)
+{
+	*ret = others;
+	return CPU_COUNT(ret);
 }

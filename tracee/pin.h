@@ -19,4 +19,7 @@
  */
 int pin_self(int want, cpu_set_t *ret_before);
 
+/* The processors that the last pin_self left free, for threads that work beside it. How many; 0 before the first pin_self. */
+int pin_others(cpu_set_t *ret);
+
 #endif

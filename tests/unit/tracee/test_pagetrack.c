@@ -840,27 +840,6 @@ static void a_dead_process_gives_egone(void **state)
 	munmap(area, 16 * PAGE);
 }
 
-static void pages_read_stops_at_what_cannot_be_read(void **state)
-{
-	char *at = map(4, MAP_PRIVATE);
-	uint8_t out[3 * PAGE];
-	struct page_hash v[3] = { { (uintptr_t)at, 0 }, { (uintptr_t)at + PAGE, 0 }, { (uintptr_t)at + 2 * PAGE, 0 } };
-	struct page_list l = { .v = malloc(sizeof v), .n = 3, .cap = 3 };
-
-	(void)state;
-	at[0] = 5;
-	at[2 * PAGE] = 6;
-	munmap(at + PAGE, PAGE);
-	assert_int_equal(pages_read(getpid(), v, 3, out), 1);
-	assert_int_equal(out[0], 5);
-	memcpy(l.v, v, sizeof v);
-	assert_int_equal(pages_hash(getpid(), &l), 0);
-	assert_int_equal(l.n, 2);
-	assert_true(l.v[1].addr == v[2].addr);
-	page_list_free(&l);
-	munmap(at, 4 * PAGE);
-}
-
 static int run_tier(enum page_tier t)
 {
 	const struct CMUnitTest tests[] = {
@@ -886,7 +865,6 @@ static int run_tier(enum page_tier t)
 		cmocka_unit_test(resident_memory_that_is_not_written_costs_little),
 		cmocka_unit_test(the_process_notices_no_descriptor),
 		cmocka_unit_test(a_dead_process_gives_egone),
-		cmocka_unit_test(pages_read_stops_at_what_cannot_be_read),
 	};
 
 	tier = t;
