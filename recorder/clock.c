@@ -2,7 +2,6 @@
 #include "recorder/internal.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,12 +12,12 @@
 #include "common/scope.h"
 #include "recorder/agent.h"
 #include "tracee/cputime.h"
-#include "tracee/insn.h"
 #include "tracee/layout.h"
 #include "tracee/xstate.h"
 
 #define RED_ZONE 128
 #define WINDOW_BYTES 1024
+#define WORDS_MAX 8
 
 struct dead_range {
 	uint64_t start, end;
@@ -141,82 +140,19 @@ void clock_verify_put(struct recording *r, struct task *t)
 	r->ev.n_pages = (uint32_t)t->n_verify;
 }
 
-/* ---- words of memory by which replay may tell this pass from others ---- */
-
-#define WORDS_MAX 8
-#define LOOK_AHEAD 16
-
-struct words {
-	uint64_t addr[WORDS_MAX];
-	size_t n;
-};
-
-static void add_word(struct clock_build *b, const struct user_regs_struct *regs, uint64_t addr, struct words *w)
+/* The first few words that are not dead, and not in the stack's window, which is recorded anyway. */
+static void put_words(struct recording *r, struct task *t, const struct clock_build *b)
 {
-	uint64_t sp = regs->rsp - RED_ZONE;
+	uint64_t addr[CLOCK_WORDS_MAX], window = r->ev.before.rsp - RED_ZONE;
+	size_t n = clock_words_find(r, t, &r->ev.before, addr);
 
-	if (w->n == WORDS_MAX || addr - sp < WINDOW_BYTES - 8 || (addr >= RL_BASE && addr < RL_END) ||
-	    dead_bytes(b, addr & ~(uint64_t)(TRACE_PAGE - 1)) > addr % TRACE_PAGE)
-		return;
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->addr[i] == addr)
-			return;
-	}
-	w->addr[w->n++] = addr;
-}
-
-/* A pointer that the loop loads before it stores through it: mov mem, %reg64. Other results are not followed. */
-static void follow_load(struct task *t, const uint8_t *code, const struct insn *in, struct user_regs_struct *regs)
-{
-	static const uint16_t at[16] = {
-		offsetof(struct user_regs_struct, rax), offsetof(struct user_regs_struct, rcx),
-		offsetof(struct user_regs_struct, rdx), offsetof(struct user_regs_struct, rbx),
-		offsetof(struct user_regs_struct, rsp), offsetof(struct user_regs_struct, rbp),
-		offsetof(struct user_regs_struct, rsi), offsetof(struct user_regs_struct, rdi),
-		offsetof(struct user_regs_struct, r8), offsetof(struct user_regs_struct, r9),
-		offsetof(struct user_regs_struct, r10), offsetof(struct user_regs_struct, r11),
-		offsetof(struct user_regs_struct, r12), offsetof(struct user_regs_struct, r13),
-		offsetof(struct user_regs_struct, r14), offsetof(struct user_regs_struct, r15),
-	};
-	uint64_t ea, value;
-
-	if ((code[0] & 0xf8) != 0x48 || code[1] != 0x8b || in->n_mem != 1 || insn_ea(in, 0, regs, &ea) ||
-	    mem_read(t->mm->mem_fd, ea, &value, sizeof(value)))
-		return;
-	memcpy((char *)regs + at[(code[2] >> 3 & 7) | (code[0] & 4) << 1], &value, sizeof(value));
-}
-
-/* Where the instructions that follow store to, as far as the registers tell now. */
-static void find_words(struct task *t, struct clock_build *b, const struct user_regs_struct *regs, struct words *w)
-{
-	struct user_regs_struct now = *regs;
-	uint64_t at = regs->rip;
-
-	for (int i = 0; at && i < LOOK_AHEAD; i++) {
-		uint8_t code[INSN_MAX_BYTES];
-		struct insn in;
-		uint64_t ea;
-
-		if (insn_decode(code, mem_read_some(t->mm->mem_fd, at, code, sizeof(code)), at, &in))
-			return;
-		for (unsigned k = 0; k < in.n_mem; k++) {
-			if (in.mem[k].write && !in.mem[k].implicit && insn_ea(&in, k, &now, &ea) == 0)
-				add_word(b, regs, ea, w);
-		}
-		follow_load(t, code, &in, &now);
-		at = clock_next_insn(&in);
-		if (at == regs->rip)
-			return;
-	}
-}
-
-static void put_words(struct recording *r, struct task *t, const struct words *w)
-{
-	for (size_t i = 0; i < w->n; i++) {
+	for (size_t i = 0; i < n && r->n_writes < WORDS_MAX; i++) {
 		uint64_t bytes;
 
-		if (mem_read(t->mm->mem_fd, w->addr[i], &bytes, sizeof(bytes)) == 0)
-			ev_write_bytes(r, t->no, w->addr[i], &bytes, sizeof(bytes));
+		if (addr[i] - window < WINDOW_BYTES - 8 || dead_bytes(b, addr[i] & ~(uint64_t)(TRACE_PAGE - 1)) > addr[i] % TRACE_PAGE)
+			continue;
+		if (mem_read(t->mm->mem_fd, addr[i], &bytes, sizeof(bytes)) == 0)
+			ev_write_bytes(r, t->no, addr[i], &bytes, sizeof(bytes));
 	}
 }
 
@@ -229,30 +165,23 @@ static int32_t slice_us(const struct recording *r, const struct task *t)
 	return us < INT32_MAX ? (int32_t)us : 0;
 }
 
-#define FAULT_NS 700   /* that the program loses at the first write to a tracked page */
+#define FAULT_NS 1400  /* that the program loses at the first write to a tracked page */
 
-/* *ret: what it has cost because of the memory written. */
-static void record(struct recording *r, struct task *t, bool with_pages, struct clock_cost *ret)
+static void record(struct recording *r, struct task *t, bool with_pages)
 {
 	static struct xstate x;
 	static uint8_t canon[XSTATE_MAX];
 	uint8_t window[WINDOW_BYTES];
 	struct clock_build b = { 0 };
-	struct words words = { .n = 0 };
 	struct user_regs_struct regs;
 	int32_t us = slice_us(r, t);
-	uint64_t start, collected = 0;
 	int err = remote_getregs(t->tid, &regs);
 
 	agent_flush(r, t);   /* it may tell of mappings */
 	if (!err)
 		err = xstate_read(t->tid, &x);
-	start = cputime_own();
-	if (!err) {
-		if (with_pages || r->opts->verify_full)
-			err = collect_pages(r, t, &b);
-		collected = cputime_own();
-	}
+	if (!err && (with_pages || r->opts->verify_full))
+		err = collect_pages(r, t, &b);
 	/* Who is killed meanwhile needs no clock point; without one all that follows would be wrong for anybody else. */
 	if (err == -RL_EGONE && remote_getregs(t->tid, &regs) == 0)
 		err = -ESRCH;
@@ -271,13 +200,8 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 		r->ev.n_pages = (uint32_t)b.n_pages;
 		r->ev.pages = b.pages;
 		if (with_pages)
-			find_words(t, &b, &regs, &words);
-		put_words(r, t, &words);
-		ret->memory_ns = collected - start;
-		start = cputime_own();
+			put_words(r, t, &b);
 		ev_end(r);
-		ret->memory_ns += cputime_own() - start;
-		ret->faults_ns = t->mm->pages ? pagetrack_faults(t->mm->pages) * FAULT_NS : 0;
 		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
 	}
 	free(b.dead);
@@ -286,31 +210,26 @@ static void record(struct recording *r, struct task *t, bool with_pages, struct 
 
 void clock_record(struct recording *r, struct task *t)
 {
-	struct clock_cost unused = { 0 };
-
-	record(r, t, true, &unused);
+	record(r, t, true);
 }
 
 void clock_record_near(struct recording *r, struct task *t)
 {
-	struct clock_cost unused = { 0 };
-
-	record(r, t, false, &unused);
+	record(r, t, false);
 }
 
 enum clock_result clock_point(struct recording *r, struct task *t)
 {
 	bool first = !t->mm->clocked;
-	uint64_t start = cputime_own() + cputime_of(t->tid);
+	uint64_t start = cputime_own() + cputime_of(t->tid), faults;
 	enum clock_result got = clock_step(r, t, false);
-	struct clock_cost cost = { 0 };
 
-	if (got == CLOCK_POINT)
-		record(r, t, true, &cost);
+	if (got != CLOCK_POINT)
+		return got;
+	record(r, t, true);
+	faults = t->mm->pages ? pagetrack_faults(t->mm->pages) : 0;
 	/* The first one looks at all that was ever written: that will not come again. */
-	if (got == CLOCK_POINT && !first) {
-		cost.ns = cputime_own() + cputime_of(t->tid) - start;
-		sched_cost(&cost);
-	}
+	if (!first)
+		sched_cost(cputime_own() + cputime_of(t->tid) - start + faults * FAULT_NS);
 	return got;
 }

@@ -230,6 +230,7 @@ struct recording {
 	uint64_t copy_dev;              /* st_dev of its copies; 0: there are none */
 
 	struct clock_places *places;    /* of clock_step.c */
+	struct clock_insns *insns;      /* of clock_words.c */
 	uint64_t slice_cpu_ns;          /* processor time of the current task when its slice began */
 	bool slice_over;                /* the current task should yield at the next synchronous point */
 	timer_t timer, flush_timer;
@@ -507,6 +508,9 @@ enum clock_result clock_point(struct recording *r, struct task *t);
 enum clock_result clock_step(struct recording *r, struct task *t, bool unseen);
 /* The address of the instruction after this one in a loop's likely course; 0: not known. */
 uint64_t clock_next_insn(const struct insn *in);
+/* Where the instructions that follow store to, as far as the registers tell now. How many words there are. */
+#define CLOCK_WORDS_MAX 16
+size_t clock_words_find(struct recording *r, struct task *t, const struct user_regs_struct *regs, uint64_t words[CLOCK_WORDS_MAX]);
 /* The event alone, at the task's present registers. */
 void clock_record(struct recording *r, struct task *t);
 /* The same where it has run straight ahead since its last event: the registers alone tell that it has arrived. */
@@ -521,14 +525,8 @@ struct task *sched_pick(struct recording *r);   /* NULL: no task is left */
 bool sched_others_ready(const struct recording *r, const struct task *t);
 int sched_open(struct recording *r);
 void sched_close(struct recording *r);
-/* What it took to end a slice by a clock point, in processor time. */
-struct clock_cost {
-	uint64_t ns;          /* all of it but the faults, */
-	uint64_t memory_ns;   /* what was because of the memory written in the slice, */
-	uint64_t faults_ns;   /* and what tracking that has cost the program */
-};
-/* Let the next slices be long enough that this is a small part of them. */
-void sched_cost(const struct clock_cost *c);
+/* What it took to end a slice by a clock point, in processor time: the next slices are to be long enough that this is a small part of them. */
+void sched_cost(uint64_t ns);
 /* The running task is about to reach a synchronous point: don't interrupt it any more in this slice. */
 void sched_let_be(void);
 /* Interrupt whoever runs after this time; 0: don't. Whether what was asked for before has come. */

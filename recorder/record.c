@@ -174,6 +174,7 @@ static void drop_all(struct recording *r)
 	free(r->asops);
 	free(r->outputs);
 	free(r->places);
+	free(r->insns);
 }
 
 static int record_all(struct recording *r)

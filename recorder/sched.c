@@ -33,32 +33,25 @@ static struct {
 	uint32_t calls;                   /* at which call from the slice's end on it stops there */
 	timer_t timer, wake_timer;
 	long grace_us;
-	uint64_t cost_ns, memory_ns;      /* of ending a slice by a clock point, and because of what it wrote: running means */
+	uint64_t cost_ns;                 /* of ending a slice by a clock point: a running mean */
 } alarm_state;
 
 #define CALLS_MAX 4      /* that a task may still make after its slice: each may be where a race shows */
-#define COST_SHARE 25   /* a slice is on average so many times as long as its end takes: 4 % */
-#define MEMORY_SHARE 5  /* and if its length was given, so many times as long as what its end takes because of memory: 20 % */
+#define COST_SHARE 25    /* a slice is on average so many times as long as its end takes: 4 %, */
+#define GIVEN_SHARE 5    /* and if its length was given: 20 % */
 
-static uint64_t mean(uint64_t before, uint64_t ns)
+void sched_cost(uint64_t ns)
 {
-	return before ? (7 * before + ns) / 8 : ns;
-}
-
-void sched_cost(const struct clock_cost *c)
-{
-	alarm_state.cost_ns = mean(alarm_state.cost_ns, c->ns + c->faults_ns);
-	alarm_state.memory_ns = mean(alarm_state.memory_ns, c->memory_ns + c->faults_ns);
+	alarm_state.cost_ns = alarm_state.cost_ns ? (7 * alarm_state.cost_ns + ns) / 8 : ns;
 }
 
 /*
- * What slices should at least last on average, in microseconds. One who gives their length wants so many points as that makes,
- * whatever a point costs; but not to wait for what grows with them, for ever: each page written again costs as much as
- * writing all of it.
+ * What slices should at least last on average, in microseconds. One who gives their length wants so many points as that makes;
+ * but not to wait for ever: each page written again costs as much as writing all of it.
  */
 static double least_mean_us(const struct recording *r)
 {
-	double us = r->opts->slice_us ? (double)alarm_state.memory_ns / 1000 * MEMORY_SHARE : (double)alarm_state.cost_ns / 1000 * COST_SHARE;
+	double us = (double)alarm_state.cost_ns / 1000 * (r->opts->slice_us ? GIVEN_SHARE : COST_SHARE);
 
 	if (r->opts->slice_us && (r->opts->chaos || r->opts->verify_full))
 		return 0;

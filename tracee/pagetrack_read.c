@@ -17,8 +17,8 @@
 #include "tracee/pagetrack.h"
 #include "tracee/pin.h"
 
-/* Pages a batch: small enough that hashing finds them in the second-level cache. */
-enum { BATCH = 64 };
+/* Pages a batch: so few that hashing finds them in the cache, and that little of what the program had there is driven out. */
+enum { BATCH = 16 };
 
 /* Pages read, from the first on; 0: process_vm_readv cannot read the first one. */
 static int64_t read_batch(pid_t pid, const struct page_hash *pages, size_t n, uint8_t *out)
@@ -101,7 +101,7 @@ struct hashing {
 };
 
 enum {
-	GROUP = 4 * BATCH,        /* pages that a thread takes at once, */
+	GROUP = 16 * BATCH,       /* pages that a thread takes at once, */
 	HELPED_FROM = 4 * GROUP,  /* of a list of so many: for less it is not worth starting any */
 	HELPERS_MAX = 3,
 };
