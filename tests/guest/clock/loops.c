@@ -273,7 +273,7 @@ static _Atomic uint32_t ring[1024];
 /* A lock-free queue: even threads put, odd ones take. */
 static uint64_t loop_queue(int no)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, n = 0;
 
 	while (!stop) {
 		uint32_t h = atomic_load(&head), t = atomic_load(&tail);
@@ -287,7 +287,9 @@ static uint64_t loop_queue(int no)
 			if (v == t + 1 && atomic_compare_exchange_weak(&tail, &t, t + 1))
 				sum += v;
 		}
+		n++;
 	}
+	rounds[no] = n;
 	return sum;
 }
 
@@ -322,7 +324,7 @@ static uint64_t loop_selfmod(int no)
 	uint64_t v = (uint64_t)no;
 
 	memcpy(p, "\x48\x8d\x87\0\0\0\0\xc3", 8);
-	for (uint32_t i = 0; !stop; i++) {
+	for (uint32_t i = 0; !stop; i++, rounds[no]++) {
 		uint32_t imm = i % 977;
 
 		memcpy(p + 3, &imm, 4);
@@ -338,7 +340,7 @@ static uint64_t loop_jit(int no)
 	static const unsigned char code[] = "\x48\x89\xf8\x48\x8d\x44\x40\x03\x48\xff\xce\x75\xf6\xc3";
 	uint64_t v = (uint64_t)no + 1;
 
-	for (int i = 0; !stop; i++) {
+	for (int i = 0; !stop; i++, rounds[no]++) {
 		unsigned char *p = code_page();
 
 		memcpy(p, code, sizeof(code) - 1);
@@ -357,7 +359,7 @@ static uint64_t rewritten(unsigned char *w, const unsigned char *x, int no, uint
 	uint64_t v = (uint64_t)no + 1;
 
 	memcpy(w, code, sizeof(code) - 1);
-	for (int i = 0; !stop; i++) {
+	for (int i = 0; !stop; i++, rounds[no]++) {
 		w[7] = (unsigned char)(3 + i % 5 * 2);
 		v = ((uint64_t (*)(uint64_t, uint64_t))x)(v, rounds_each);
 	}
