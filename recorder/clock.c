@@ -140,19 +140,28 @@ void clock_verify_put(struct recording *r, struct task *t)
 	r->ev.n_pages = (uint32_t)t->n_verify;
 }
 
-/* The first few words that are not dead, and not in the stack's window, which is recorded anyway. */
-static void put_words(struct recording *r, struct task *t, const struct clock_build *b)
+/* Which of these bytes replay may use: not dead, and not in the stack's window, which is recorded anyway. */
+static bool tells(const struct clock_build *b, uint64_t window, uint64_t addr, size_t n)
 {
+	return addr + n - window >= WINDOW_BYTES + n && dead_bytes(b, addr & ~(uint64_t)(TRACE_PAGE - 1)) <= addr % TRACE_PAGE;
+}
+
+static void put_memory(struct recording *r, struct task *t, const struct clock_build *b)
+{
+	struct clock_words_chunk v[CLOCK_CHUNKS_MAX];
 	uint64_t addr[CLOCK_WORDS_MAX], window = r->ev.before.rsp - RED_ZONE;
 	size_t n = clock_words_find(r, t, &r->ev.before, addr);
 
 	for (size_t i = 0; i < n && r->n_writes < WORDS_MAX; i++) {
 		uint64_t bytes;
 
-		if (addr[i] - window < WINDOW_BYTES - 8 || dead_bytes(b, addr[i] & ~(uint64_t)(TRACE_PAGE - 1)) > addr[i] % TRACE_PAGE)
-			continue;
-		if (mem_read(t->mm->mem_fd, addr[i], &bytes, sizeof(bytes)) == 0)
+		if (tells(b, window, addr[i], sizeof(bytes)) && mem_read(t->mm->mem_fd, addr[i], &bytes, sizeof(bytes)) == 0)
 			ev_write_bytes(r, t->no, addr[i], &bytes, sizeof(bytes));
+	}
+	n = clock_words_behind(t, &r->ev.before, b->pages, b->n_pages, v);
+	for (size_t i = 0; i < n; i++) {
+		if (tells(b, window, v[i].addr, v[i].n))
+			ev_write_bytes(r, t->no, v[i].addr, v[i].bytes, v[i].n);
 	}
 }
 
@@ -200,7 +209,7 @@ static void record(struct recording *r, struct task *t, bool with_pages)
 		r->ev.n_pages = (uint32_t)b.n_pages;
 		r->ev.pages = b.pages;
 		if (with_pages)
-			put_words(r, t, &b);
+			put_memory(r, t, &b);
 		ev_end(r);
 		log_debug("clock point of task %u at %llx, %zu pages", t->no, (unsigned long long)regs.rip, b.n_pages);
 	}

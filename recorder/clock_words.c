@@ -1,4 +1,8 @@
-/* Words of memory by which replay may tell one pass of a loop from others: those that the next instructions store to. */
+/*
+ * Memory by which replay may tell one pass of a loop from others: the words that the next instructions store to, and what the
+ * registers point to. An interpreter's loop may have the same registers and the same stack each time round, and its progress in a number
+ * object that a local variable of the program it interprets points to.
+ */
 #include "recorder/internal.h"
 
 #include <stddef.h>
@@ -120,6 +124,60 @@ size_t clock_words_find(struct recording *r, struct task *t, const struct user_r
 		at = clock_next_insn(in);
 		if (at == regs->rip)
 			break;
+	}
+	return n;
+}
+
+static int by_addr(const void *key, const void *of)
+{
+	const uint64_t *addr = key;
+	const struct ev_page *p = of;
+
+	return *addr < p->addr ? -1 : *addr >= p->addr + TRACE_PAGE;
+}
+
+/* Bytes of a page that was written to, as far as they are in it; not those that are there already. */
+static size_t add_chunk(struct task *t, uint64_t pointer, size_t before, size_t bytes, const struct ev_page *pages, size_t n_pages,
+			struct clock_words_chunk *v, size_t n)
+{
+	uint64_t page = pointer & ~(uint64_t)(TRACE_PAGE - 1), start = pointer - before < page || pointer < before ? page : pointer - before;
+
+	if (n == CLOCK_CHUNKS_MAX || (page >= RL_BASE && page < RL_END) || !bsearch(&page, pages, n_pages, sizeof(*pages), by_addr))
+		return n;
+	for (size_t i = 0; i < n; i++) {
+		if (pointer - v[i].addr < v[i].n)
+			return n;
+	}
+	v[n].addr = start;
+	v[n].n = page + TRACE_PAGE - start < bytes ? page + TRACE_PAGE - start : bytes;
+	return mem_read(t->mm->mem_fd, start, v[n].bytes, v[n].n) ? n : n + 1;
+}
+
+#define BEFORE_BYTES 64   /* a register that points to the top of an interpreter's stack has the variables below */
+#define BEHIND_BYTES 32
+#define DEPTH 3           /* an interpreter's state, its stack or variables, and the number */
+
+size_t clock_words_behind(struct task *t, const struct user_regs_struct *regs, const struct ev_page *pages, size_t n_pages,
+			  struct clock_words_chunk v[CLOCK_CHUNKS_MAX])
+{
+	size_t n = 0, from = 0;
+
+	for (int reg = 0; n_pages && reg < 16; reg++) {
+		if (reg != INSN_RSP)
+			n = add_chunk(t, insn_reg_value(regs, (enum insn_reg)reg) & ~7ull, BEFORE_BYTES, CLOCK_CHUNK_BYTES, pages, n_pages, v, n);
+	}
+	for (int depth = 1; depth < DEPTH; depth++) {
+		size_t to = n;
+
+		for (; from < to; from++) {
+			for (size_t at = 0; at + 8 <= v[from].n; at += 8) {
+				uint64_t pointer;
+
+				memcpy(&pointer, v[from].bytes + at, sizeof(pointer));
+				if (pointer % 8 == 0)
+					n = add_chunk(t, pointer, 0, BEHIND_BYTES, pages, n_pages, v, n);
+			}
+		}
 	}
 	return n;
 }

@@ -511,6 +511,18 @@ uint64_t clock_next_insn(const struct insn *in);
 /* Where the instructions that follow store to, as far as the registers tell now. How many words there are. */
 #define CLOCK_WORDS_MAX 16
 size_t clock_words_find(struct recording *r, struct task *t, const struct user_regs_struct *regs, uint64_t words[CLOCK_WORDS_MAX]);
+/*
+ * What the registers point to in written pages, and what that points to there. @pages sorted. How many pieces there are.
+ */
+#define CLOCK_CHUNKS_MAX 32
+#define CLOCK_CHUNK_BYTES 160
+struct clock_words_chunk {
+	uint64_t addr;
+	size_t n;
+	uint8_t bytes[CLOCK_CHUNK_BYTES];
+};
+size_t clock_words_behind(struct task *t, const struct user_regs_struct *regs, const struct ev_page *pages, size_t n_pages,
+			  struct clock_words_chunk v[CLOCK_CHUNKS_MAX]);
 /* The event alone, at the task's present registers. */
 void clock_record(struct recording *r, struct task *t);
 /* The same where it has run straight ahead since its last event: the registers alone tell that it has arrived. */

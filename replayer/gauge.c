@@ -65,13 +65,21 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* Of a write whose words would be numbered from @at on: how many there is room for. */
+static uint32_t n_words(const struct ev_write *w, uint32_t at)
+{
+	return (uint32_t)least(w->len / 8, GAUGE_WORDS - at);
+}
+
 static void wanted_state(const struct event *ev, struct gauge_state *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->regs = &ev->before;
 	memcpy(ret->window, ev->window, least(ev->n_window, sizeof(ret->window)));
-	for (uint32_t i = 0; i < ev->n_writes && i < GAUGE_WORDS; i++)
-		memcpy(&ret->words[i], ev->writes[i].bytes, least(ev->writes[i].len, 8));
+	for (uint32_t i = 0, n = 0, more; i < ev->n_writes; i++, n += more) {
+		more = n_words(&ev->writes[i], n);
+		memcpy(&ret->words[n], ev->writes[i].bytes, 8 * more);
+	}
 	memcpy(ret->canon, ev->xstate, least(ev->n_xstate, sizeof(ret->canon)));
 }
 
@@ -87,8 +95,10 @@ static int present_state(const struct event *ev, struct rtask *t, struct gauge_s
 	ret->regs = &t->regs;
 	memcpy(ret->canon, canon, least(xstate_canon(&x, canon), sizeof(ret->canon)));
 	mem_read_some(t->host->mem_fd, ev->window_addr, ret->window, least(ev->n_window, sizeof(ret->window)));
-	for (uint32_t i = 0; i < ev->n_writes && i < GAUGE_WORDS; i++)
-		mem_read_some(t->host->mem_fd, ev->writes[i].addr, &ret->words[i], least(ev->writes[i].len, 8));
+	for (uint32_t i = 0, n = 0, more; i < ev->n_writes; i++, n += more) {
+		more = n_words(&ev->writes[i], n);
+		mem_read_some(t->host->mem_fd, ev->writes[i].addr, &ret->words[n], 8 * more);
+	}
 	return 0;
 }
 

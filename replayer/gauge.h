@@ -16,7 +16,7 @@ struct gauge *gauge_new(const struct event *ev, uint64_t way_ns);
 void gauge_free(struct gauge *g);
 
 #define GAUGE_WINDOW_WORDS 128
-#define GAUGE_WORDS 8
+#define GAUGE_WORDS 512
 
 /* What is looked at: the same of the wanted state and of every other one. */
 struct gauge_state {

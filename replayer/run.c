@@ -663,8 +663,10 @@ static int run_once(struct session *s, const struct run_ctl *ctl, struct run_res
 	for (bool first = true; !got; first = false)
 		got = advance(&r, first);
 	if (r.ev->kind == EV_CLOCK)
-		log_debug("%llu wrong passes at %llx", (unsigned long long)sites_misses(r.sites),
-			  (unsigned long long)r.ev->before.rip);
+		log_debug("%llu wrong passes at %llx; of %llu looked at, %llu had the registers, %llu the stack, %llu all but pages",
+			  (unsigned long long)sites_misses(r.sites), (unsigned long long)r.ev->before.rip,
+			  (unsigned long long)s->tries.n, (unsigned long long)s->tries.regs, (unsigned long long)s->tries.window,
+			  (unsigned long long)s->tries.xstate);
 	sites_close(r.sites);
 	watch_disarm(r.watch, r.t);
 	if (got >= 0 && ret->kind != RUN_EVENT && agent_holds(r.t->regs.rip))

@@ -67,24 +67,33 @@ bool sites_has(const struct sites *ss, uint64_t addr)
 	return site_at(ss, addr) != NULL;
 }
 
-/* Words that may be return addresses tell nothing where those are moved. */
-static int drop_returns(struct sites *ss, struct site *x)
+/* Words of code may be our own patches then, or whoever else's; and those that may be return addresses tell nothing where such are moved. */
+static bool is_fit(const struct sites *ss, const struct site *x, const struct maps *maps, const struct filter_test *f)
+{
+	const struct mapping *m;
+
+	if (f->kind != FILTER_ABS)
+		return true;
+	m = maps_find(maps, f->addr);
+	if (!m || m->prot & PROT_EXEC || (x->shared && m->shared))
+		return false;
+	m = ss->flags & SITES_RETURNS_MOVE ? maps_find(maps, f->want) : NULL;
+	return !m || !(m->prot & PROT_EXEC);
+}
+
+static int drop_unfit(struct sites *ss, struct site *x)
 {
 	const struct maps *maps;
 	size_t kept = 0;
-	int err = ss->flags & SITES_RETURNS_MOVE ? site_book_maps(ss, &maps) : -ENODATA;
+	int err = site_book_maps(ss, &maps);
 
-	if (err)
-		return err == -ENODATA ? 0 : err;
-	for (size_t i = 0; i < x->n_cand; i++) {
-		const struct filter_test *f = &x->cand[i].test;
-		const struct mapping *m = f->kind == FILTER_ABS && f->size == 8 ? maps_find(maps, f->want) : NULL;
-
-		if (!m || !(m->prot & PROT_EXEC))
+	for (size_t i = 0; !err && i < x->n_cand; i++) {
+		if (is_fit(ss, x, maps, &x->cand[i].test))
 			x->cand[kept++] = x->cand[i];
 	}
-	x->n_cand = kept;
-	return 0;
+	if (!err)
+		x->n_cand = kept;
+	return err;
 }
 
 int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, struct run_pass *pass)
@@ -108,7 +117,7 @@ int sites_add(struct sites *ss, uint64_t addr, const struct site_want *want, str
 		x->pass = pass;
 	if (want && x->n_wants == 1) {
 		site_candidates(x, want, ss->flags & SITES_READ_MEMORY);
-		err = drop_returns(ss, x);
+		err = drop_unfit(ss, x);
 	} else if (want) {
 		site_candidates_common(x, want);
 	}

@@ -11,7 +11,7 @@
 #define N_XMM 32
 #define N_YMM 16
 #define N_ST 8
-#define MAX_WORDS 64         /* further memory words looked at */
+#define MAX_WORDS 512        /* further memory words looked at */
 #define FX_ST 32             /* places in the FXSAVE image, which begins every XSAVE image */
 #define FX_XMM 160
 #define XSTATE_YMM_HI 576
@@ -35,17 +35,14 @@ static uint64_t word_of(const uint8_t *bytes, size_t n, size_t at, size_t len)
 	return v;
 }
 
-static bool word_ok(const struct ev_write *w)
-{
-	return w->len == 1 || w->len == 2 || w->len == 4 || w->len == 8;
-}
-
 static void add_memory(struct site *x, const struct site_want *w)
 {
-	for (uint32_t i = 0; i < w->n_words && i < MAX_WORDS; i++) {
-		if (word_ok(&w->words[i]))
-			add(x, ID_WORD | i, (struct filter_test){ .kind = FILTER_ABS, .size = (uint8_t)w->words[i].len,
-				.addr = w->words[i].addr, .want = word_of(w->words[i].bytes, w->words[i].len, 0, 8) });
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->n_words; i++) {
+		for (uint32_t at = 0; at + 8 <= w->words[i].len && n < MAX_WORDS; at += 8)
+			add(x, ID_WORD | n++, (struct filter_test){ .kind = FILTER_ABS, .size = 8, .addr = w->words[i].addr + at,
+				.want = word_of(w->words[i].bytes, w->words[i].len, at, 8) });
 	}
 	for (uint32_t at = 0; at + 8 <= w->n_window; at += 8)
 		add(x, ID_WINDOW | at, (struct filter_test){ .kind = FILTER_ABS, .size = 8, .addr = w->window_addr + at,
@@ -147,11 +144,28 @@ static bool learn_vectors(struct sites *ss, struct site *x, uint64_t bit)
 	return told;
 }
 
+/* Words that stand side by side are read together. */
+struct reading {
+	uint64_t start;
+	size_t n;
+	uint8_t bytes[64];
+};
+
+static uint64_t read_word(int mem_fd, struct reading *r, const struct filter_test *t)
+{
+	if (t->addr < r->start || t->addr + t->size > r->start + r->n) {
+		r->start = t->addr;
+		r->n = mem_read_some(mem_fd, t->addr, r->bytes, sizeof(r->bytes));
+	}
+	return word_of(r->bytes, r->n, t->addr - r->start, t->size);
+}
+
 bool site_learn(struct sites *ss, struct site *x)
 {
 	const struct site_want *w = &x->want[0];
 	int mem_fd = ss->t->host->mem_fd;
 	uint8_t window[1024];
+	struct reading words = { .n = 0 };
 	uint64_t bit = 1ull << (x->n_seen++ % SEEN_MAX);
 	bool told = false, vectors = false;
 	size_t n = 0;
@@ -172,7 +186,7 @@ bool site_learn(struct sites *ss, struct site *x)
 		if (c->test.kind == FILTER_REG)
 			value = insn_reg_value(&ss->t->regs, (enum insn_reg)c->test.reg);
 		else if (c->id >= ID_WORD)
-			mem_read(mem_fd, c->test.addr, &value, c->test.size);
+			value = read_word(mem_fd, &words, &c->test);
 		else
 			value = word_of(window, n, c->id & 0xffffff, 8);
 		told |= note_value(c, bit, value);

@@ -80,6 +80,35 @@ static uint64_t loop_heap(int no)
 	return got;
 }
 
+/*
+ * As an interpreter does: a variable points to a number object, and the next number to the other one of two. For most of a pass all
+ * registers and the whole stack are as they were the pass before the last.
+ */
+static uint64_t loop_boxed(int no)
+{
+	struct number {
+		uint64_t refs, kind, value;
+	} *one = calloc(1, sizeof(*one)), *other = calloc(1, sizeof(*other));
+	struct {
+		uint64_t head[9];
+		struct number *variable, *unused;
+	} *frame = calloc(1, sizeof(*frame));
+	uint64_t got;
+
+	CHECK(one && other && frame);
+	frame->variable = one;
+	frame->unused = other;
+	__asm__ volatile("1: mov 72(%0), %%rax\n\tmov 80(%0), %%rcx\n\tmov 16(%%rax), %%rdx\n\tinc %%rdx\n\tmov %%rdx, 16(%%rcx)\n\t"
+			 "mov %%rcx, 72(%0)\n\tmov %%rax, 80(%0)\n\txor %%eax, %%eax\n\txor %%ecx, %%ecx\n\txor %%edx, %%edx\n\t"
+			 ".rept 60\n\tadd $5, %%rax\n\t.endr\n\txor %%eax, %%eax\n\tcmpl $0, (%1)\n\tje 1b"
+			 : : "r"(frame), "r"(&stop) : "rax", "rcx", "rdx", "cc", "memory");
+	got = rounds[no] = frame->variable->value;
+	free(frame);
+	free(one);
+	free(other);
+	return got;
+}
+
 static uint64_t loop_sse(int no)
 {
 	uint64_t got;
@@ -547,7 +576,7 @@ static const struct {
 	const char *name;
 	uint64_t (*run)(int no);
 } loops[] = {
-	{ "count", loop_count }, { "lost", loop_lost }, { "global", loop_global }, { "heap", loop_heap },
+	{ "count", loop_count }, { "lost", loop_lost }, { "global", loop_global }, { "heap", loop_heap }, { "boxed", loop_boxed },
 	{ "sse", loop_sse }, { "x87", loop_x87 }, { "copy", loop_copy }, { "rep", loop_rep }, { "qsort", loop_qsort },
 	{ "bytecode", loop_bytecode }, { "matrix", loop_matrix }, { "spin", loop_spin }, { "pause", loop_pause },
 	{ "wait", loop_wait }, { "queue", loop_queue }, { "fib", loop_fib }, { "selfmod", loop_selfmod },

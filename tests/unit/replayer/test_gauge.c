@@ -204,6 +204,36 @@ static void a_word_that_the_point_names_can_be_a_gauge(void **state)
 	assert_in_range(gauge_left_ns(gauge), 5800 * US, 6000 * US);
 }
 
+/* Writes one after the other, the second one of three words: word 3 is its last. */
+static void so_can_a_word_of_a_longer_piece(void **state)
+{
+	uint8_t piece[24] = { [17] = 4 };
+	struct ev_write both[2] = { write_at, { .addr = 0x6000, .len = sizeof(piece), .bytes = piece } };
+
+	(void)state;
+	wanted.writes = both;
+	wanted.n_writes = 2;
+	begin();
+	for (uint64_t i = 0; i < 3; i++) {
+		now.words[3] = 128 * i;
+		gauge_see(gauge, &now, i * 1000 * US);
+	}
+	assert_in_range(gauge_left_ns(gauge), 5800 * US, 6000 * US);
+}
+
+static void more_words_than_there_is_room_for_are_cut(void **state)
+{
+	static uint8_t much[(GAUGE_WORDS + 5) * 8];
+	struct ev_write both[2] = { write_at, { .addr = 0x6000, .len = sizeof(much), .bytes = much } };
+
+	(void)state;
+	wanted.writes = both;
+	wanted.n_writes = 2;
+	begin();
+	gauge_see(gauge, &now, 0);
+	assert_true(gauge_left_ns(gauge) == GAUGE_MUTE);
+}
+
 static void a_vector_register_can_be_a_gauge(void **state)
 {
 	uint64_t want = 1 << 20;
@@ -268,6 +298,8 @@ int main(void)
 		T(the_steadiest_is_believed),
 		T(a_word_of_the_stack_can_be_a_gauge),
 		T(a_word_that_the_point_names_can_be_a_gauge),
+		T(so_can_a_word_of_a_longer_piece),
+		T(more_words_than_there_is_room_for_are_cut),
 		T(a_vector_register_can_be_a_gauge),
 		T(an_x87_register_can_be_a_gauge),
 		T(an_x87_register_that_is_no_number_is_none),
