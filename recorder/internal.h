@@ -539,6 +539,11 @@ int sched_open(struct recording *r);
 void sched_close(struct recording *r);
 /* What it took to end a slice by a clock point, in processor time: the next slices are to be long enough that this is a small part of them. */
 void sched_cost(uint64_t ns);
+/*
+ * Whether the slice that is over goes on: others than ours had the processor for most of it. What ends slices costs a share of the
+ * task's own time, on a busy machine too.
+ */
+bool sched_prolong(const struct recording *r, const struct task *t);
 /* The running task is about to reach a synchronous point: don't interrupt it any more in this slice. */
 void sched_let_be(void);
 /* Interrupt whoever runs after this time; 0: don't. Whether what was asked for before has come. */

@@ -97,7 +97,7 @@ static void on_interrupt(struct recording *r, struct task *t, bool only_woken)
 		return;
 	}
 	/* Nobody else may run before it was said where t stands. */
-	if (only_woken || !sched_others_ready(r, t)) {
+	if (only_woken || !sched_others_ready(r, t) || sched_prolong(r, t)) {
 		pace_hold(r, t);
 		run_user(r, t, 0);
 		return;

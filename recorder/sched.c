@@ -5,6 +5,7 @@
 #include "recorder/internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -32,7 +33,7 @@ static struct {
 	volatile int agent;               /* memory of the running task, if it has an agent; else -1 */
 	uint32_t calls;                   /* at which call from the slice's end on it stops there */
 	timer_t timer, wake_timer;
-	long grace_us;
+	long grace_us, length_us;         /* of the slice, if a clock point is to end it */
 	uint64_t cost_ns;                 /* of ending a slice by a clock point: a running mean */
 } alarm_state;
 
@@ -159,6 +160,7 @@ static void new_slice(struct recording *r)
 	/* Time passes between groups of calls, not in them: the first call would be the first of its group, always. */
 	alarm_state.calls = 1 + (uint32_t)(rnd(r) % CALLS_MAX);
 	alarm_state.grace_us = longer + 1 + (long)(rnd(r) % (uint64_t)(us / 2 + 1));
+	alarm_state.length_us = us + alarm_state.grace_us;
 	arm(us < 10 ? 10 : us);
 }
 
@@ -197,6 +199,20 @@ bool sched_wake(uint64_t ns)
 	if (!ns)
 		alarm_state.woken = 0;
 	return woken && alarm_state.stage < 2;
+}
+
+#define PROLONGED_LEAST_US 200   /* one shorter is to be short, whatever it costs */
+
+bool sched_prolong(const struct recording *r, const struct task *t)
+{
+	uint64_t now = r->slice_cpu_ns ? cputime_of(t->tid) : 0;
+	long ran_us = now > r->slice_cpu_ns ? (long)((now - r->slice_cpu_ns) / 1000) : LONG_MAX;
+
+	if (alarm_state.stage != 2 || alarm_state.length_us < PROLONGED_LEAST_US || ran_us > alarm_state.length_us / 2)
+		return false;
+	alarm_state.stage = 1;
+	arm(alarm_state.length_us - ran_us);
+	return true;
 }
 
 void sched_let_be(void)
