@@ -21,7 +21,6 @@
 
 #define INT3 0xcc
 #define LEARN_PASSES 3       /* by int3, before a filter is built */
-#define CODE_AHEAD 48
 
 int sites_open(struct session *s, struct rtask *t, const struct traps *traps, int flags, struct sites **ret)
 {
@@ -157,7 +156,7 @@ static bool trap_inside(const struct sites *ss, const struct site *x, uint64_t e
 
 static int build_filter(struct sites *ss, struct site *x)
 {
-	uint8_t code[CODE_AHEAD];
+	uint8_t code[FILTER_CODE_AHEAD];
 	struct filter_test tests[FILTER_MAX_TESTS];
 	struct filter_spec spec = { .site = x->addr, .stub = x->stub, .slots = STUB_SLOTS(x->stub), .tests = tests };
 	int err;
@@ -292,7 +291,7 @@ static enum site_kind stop_kind(const struct site *x)
 
 static int make_room(struct sites *ss, struct site *x)
 {
-	uint8_t bytes[CODE_AHEAD];
+	uint8_t bytes[FILTER_CODE_AHEAD];
 	struct insn_code code = { .bytes = bytes, .addr = x->addr, .known = x->addr };
 
 	code.n = mem_read_some(ss->t->host->mem_fd, x->addr, bytes, sizeof(bytes));

@@ -27,6 +27,11 @@
 #define FILTER_MAX_CODE 1024
 #define FILTER_SLOT_BYTES 576
 #define FILTER_MAX_DISPLACED (4 + INSN_MAX_BYTES)
+/*
+ * So much code from the site on is to be looked at. What is cut off at its end counts as data, in which any byte may begin a jump;
+ * a short one does not reach back from there.
+ */
+#define FILTER_CODE_AHEAD 160
 
 enum filter_kind {
 	FILTER_REG,     /* reg == want */
@@ -48,7 +53,7 @@ struct filter_test {
 };
 
 struct filter_spec {
-	struct insn_code code;   /* original bytes around the site, at least 20 from it on if there are; known <= site */
+	struct insn_code code;   /* original bytes around the site, FILTER_CODE_AHEAD from it on if there are; known <= site */
 	uint64_t site;
 	uint64_t stub;           /* where the stub's code will be: FILTER_MAX_CODE bytes, executable; see filter_stub_place */
 	uint64_t slots;          /* FILTER_SLOT_BYTES writable bytes near the stub, aligned to 64, on another page */

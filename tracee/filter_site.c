@@ -6,7 +6,7 @@
 #include "tracee/filter.h"
 #include "tracee/remote.h"
 
-#define NEAR_BYTES 160   /* a short jump comes from within them */
+#define NEAR_BYTES FILTER_CODE_AHEAD   /* a short jump comes from within them */
 #define FAR_BYTES 32768
 
 /*

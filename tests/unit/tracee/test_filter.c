@@ -513,6 +513,24 @@ static void a_stub_whose_jump_would_run_in_its_midst_is_refused(void **state)
 	assert_int_equal(filter_stub_place(&spec.code, spec.site, 1ull << 40, UINT64_MAX), 0);
 }
 
+/* An interpreter's handler; 48 bytes of it end in the midst of an address whose first bytes are, as an instruction, a jump to test. */
+CODE(cut_address, "mov -0x28(%rbp), %rax; test %rax, %rax; .byte 0x0f, 0x84, 0x12, 0, 0, 0; addq $1, 0x18(%rax); sbbq $0, 0x18(%rax);"
+		  "add $0x20, %rax; mov %rax, -0x28(%rbp); movzbl 3(%r13), %ebx; add $3, %r13; movabs $0x7f8cf3f5d6e0, %r10;"
+		  "jmp *(%r10,%rbx,8); .fill 120, 1, 0xcc");
+
+static void what_is_cut_off_at_the_end_of_enough_code_is_no_jump_into_the_site(void **state)
+{
+	struct filter_spec spec = spec_for(code_cut_address, LEN(cut_address), never, 1);
+
+	(void)state;
+	assert_true(LEN(cut_address) > FILTER_CODE_AHEAD);
+	assert_int_equal(spec.code.bytes[42], 0xe0);   /* loopne */
+	spec.code.n = 48;
+	assert_int_equal(filter_stub_place(&spec.code, spec.site, spec.site + 0x100000, UINT64_MAX), 0);
+	spec.code.n = FILTER_CODE_AHEAD;
+	assert_true(filter_stub_place(&spec.code, spec.site, spec.site + 0x100000, UINT64_MAX) > spec.site);
+}
+
 static void wrong_tests_are_refused(void **state)
 {
 	struct filter f;
@@ -629,6 +647,7 @@ int main(void)
 		cmocka_unit_test(sites_that_cannot_take_a_jump_are_refused),
 		cmocka_unit_test(a_jump_into_the_midst_goes_on_in_the_copy),
 		cmocka_unit_test(a_stub_whose_jump_would_run_in_its_midst_is_refused),
+		cmocka_unit_test(what_is_cut_off_at_the_end_of_enough_code_is_no_jump_into_the_site),
 		cmocka_unit_test(wrong_tests_are_refused),
 		cmocka_unit_test(the_original_position_is_known_at_instruction_borders),
 		cmocka_unit_test(a_pass_costs_about_a_nanosecond),
