@@ -141,7 +141,8 @@ void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t
 
 	log_debug("event %llu: %llu us to %llx, recorded %llu us", (unsigned long long)ev->no, (unsigned long long)ns / 1000,
 		  (unsigned long long)ev->before.rip, (unsigned long long)recorded_ns / 1000);
-	if (!note || recorded_ns < LEAST_NS)
+	/* Of a task that has died the time is not known any more. */
+	if (!note || recorded_ns < LEAST_NS || ns > INT64_MAX)
 		return;
 	note_slowness(note, ns, recorded_ns, true);
 	/* Leaps were given up there; but perhaps only because the machine had other things to do. */
