@@ -19,6 +19,7 @@
 #define REST_LEAST_NS 150000ull  /* a sleep can take so much longer than it should */
 #define SLOWNESS_OF 16           /* unit of site_note.slowness, */
 #define SLOWNESS_FIRST 40        /* and what is supposed of an address that is new */
+#define NOT_SLOW 20              /* a quarter more than was recorded */
 #define SLOWNESS_MAX 1024        /* as slow as FXSAVE in a loop of two instructions */
 #define EVENT_NS 70000ull        /* what recording a clock point cost, at least */
 #define PAGE_NS 500ull           /* and for each page */
@@ -98,6 +99,9 @@ static bool is_worth(struct session *s, const struct site_note *note, uint64_t r
 
 	if (!note->slowness && copied_ns(s->ev) > recorded / COPIED_PART)
 		return false;
+	/* To find out how slow a long way is costs most of it: not where the last one, to another place of the program, was not slow. */
+	if (!note->slowness && recorded > LONG_NS && *site_book_long_slowness(s->book) && *site_book_long_slowness(s->book) <= NOT_SLOW)
+		return false;
 	return slowness_of(note) > SLOWNESS_OF && rest < recorded &&
 	       (recorded - rest) / SLOWNESS_OF * (slowness_of(note) - SLOWNESS_OF) > cost;
 }
@@ -145,6 +149,8 @@ void leap_learn(struct session *s, const struct event *ev, uint64_t ns, uint64_t
 	if (!note || recorded_ns < LEAST_NS || ns > INT64_MAX)
 		return;
 	note_slowness(note, ns, recorded_ns, true);
+	if (recorded_ns > LONG_NS)
+		*site_book_long_slowness(s->book) = note->slowness;
 	/* Leaps were given up there; but perhaps only because the machine had other things to do. */
 	if (note->rest == REST_OF)
 		note->rest = note->least_rest = REST_OF / 2;

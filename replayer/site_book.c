@@ -18,6 +18,7 @@ struct site_book {
 	pid_t maps_pid;
 	uint64_t maps_gen;
 	uint64_t copy_ns;
+	uint16_t long_slowness;
 	char *path;                    /* of the side file; NULL: what is learned is not to be kept */
 	uint64_t trace_id;
 	struct learned_note known[LEARNED_MAX];   /* what the side file held, place by place */
@@ -153,6 +154,11 @@ struct site_note *site_book_note(struct sites *ss, uint64_t addr)
 uint64_t *site_book_copy_ns(struct site_book *b)
 {
 	return &b->copy_ns;
+}
+
+uint16_t *site_book_long_slowness(struct site_book *b)
+{
+	return &b->long_slowness;
 }
 
 int site_book_maps(struct sites *ss, const struct maps **ret)

@@ -100,6 +100,8 @@ struct site_book *site_book_new(void);
 struct site_note *site_book_at(struct site_book *b, uint64_t addr);
 /* What copying a session took lately (leap.h); 0: not known. */
 uint64_t *site_book_copy_ns(struct site_book *b);
+/* How slow the last long way without a leap was, wherever it led, as site_note.slowness; 0: there was none. */
+uint16_t *site_book_long_slowness(struct site_book *b);
 struct site_note *site_book_note(struct sites *ss, uint64_t addr);
 /* Mappings of the task's process, read again when they may have changed. */
 int site_book_maps(struct sites *ss, const struct maps **ret);

@@ -153,6 +153,24 @@ static void comparing_pages_is_not_time_that_a_leap_could_save(void **state)
 	assert_true((int64_t)(leap_spent_ns(&s) - before) < 0);
 }
 
+static void long_ways_that_were_not_slow_are_waited_for_at_new_places_too(void **state)
+{
+	(void)state;
+	ev.time_ns = 100 * WAY_US * US;
+	ev.status = 10 * WAY_US;
+	s.last_time_ns = 0;
+	leap_learn(&s, &ev, 11 * WAY_US * US, 10 * WAY_US * US);
+	ev.before.rip = PLACE + 100;
+	assert_false(leap_wanted(&s, NULL));
+	way(WAY_US);
+	assert_true(leap_wanted(&s, NULL));   /* a shorter one is tried */
+	ev.status = 10 * WAY_US;
+	s.last_time_ns = 0;
+	leap_learn(&s, &ev, 30 * WAY_US * US, 10 * WAY_US * US);
+	ev.before.rip = PLACE + 200;
+	assert_true(leap_wanted(&s, NULL));
+}
+
 static void a_short_way_teaches_nothing(void **state)
 {
 	(void)state;
@@ -269,6 +287,7 @@ int main(void)
 		T(a_new_place_is_waited_at_where_a_copy_costs_much),
 		T(copying_pages_makes_no_place_slow),
 		T(comparing_pages_is_not_time_that_a_leap_could_save),
+		T(long_ways_that_were_not_slow_are_waited_for_at_new_places_too),
 		T(a_short_way_teaches_nothing),
 		T(leaps_by_time_get_longer_until_one_goes_too_far),
 		T(leaps_that_always_go_too_far_are_given_up_until_the_way_is_slow_without),
