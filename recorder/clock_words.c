@@ -16,7 +16,7 @@
 #define VIEW_BYTES 512
 #define DECODED 1024        /* a power of two */
 
-/* What decoding gave: to look at the same loop again takes a hundredth of it. */
+/* What decoding gave, for the next look at the same loop. */
 struct clock_insns {
 	struct {
 		uint8_t code[INSN_MAX_BYTES];

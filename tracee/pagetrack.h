@@ -12,7 +12,7 @@
  * write(2) to a mapped file in nobody's.
  *
  * TIERS, best first:
- *  scan       asynchronous userfaultfd write-protection and PAGEMAP_SCAN (Linux 6.7): costs the process 0.7 us at the
+ *  scan       asynchronous userfaultfd write-protection and PAGEMAP_SCAN (Linux 6.7): costs the process 0.7 to 1.4 us at the
  *             first write to a page, a collect some 50 us, 0.1 us for each dirty page, and 1 ms for each
  *             resident gigabyte; unprivileged.
  *  softdirty  soft-dirty bits (CONFIG_MEM_SOFT_DIRTY): a collect reads 8 bytes for each mapped page.
