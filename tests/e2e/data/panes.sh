@@ -1,5 +1,6 @@
 # tmux without a terminal of its own: a session, a second pane, keys sent to the first, what it shows.
-t="tmux -L relive-test -f /dev/null"
+# Each run has a server of its own: the one of the run before may still be ending, and would take this one's session with it.
+t="tmux -L test.$$ -f /dev/null"
 export TERM=xterm TMUX_TMPDIR=$PWD
 $t new-session -d -x 80 -y 24 'stty -echo; echo ready; read line; echo "got $line"; read more'
 $t split-window 'read more'
